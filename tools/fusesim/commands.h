@@ -1,0 +1,24 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace fusesim::commands {
+
+/// What a command tells the shell; scripts rely on these numbers.
+enum Exit : int {
+    fine = 0,
+    missed = 1,      ///< a threshold, tolerance or SLO is missed
+    bad_input = 2,   ///< the user's input is wrong
+    deadlock = 3,    ///< the simulated system waits for itself
+    unavailable = 4  ///< this machine lacks something that the command needs
+};
+
+/// This machine lacks something: what() says what, and how to get it.
+class Unavailable : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// Each command adds its subcommand to the program and leaves its exit code in `status`.
+using Add = void (*)(CLI::App& program, int& status);
+
+}  // namespace fusesim::commands
