@@ -1,8 +1,9 @@
 #include "commands.h"
 #include "config/error.h"
 
-#include <CLI/CLI.hpp>
 #include <systemc>
+
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <cstdlib>

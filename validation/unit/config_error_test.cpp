@@ -13,5 +13,6 @@ TEST_CASE("a place in a text file reads file:line:col, in a binary file its byte
 
 TEST_CASE("an error names its place first and its hint last", "[unit]") {
     const Error error(Place{"a.yaml", 3, 7}, "unknown key 'x'", "did you mean 'y'?");
-    CHECK(std::string(error.what()) == "a.yaml:3:7: error: unknown key 'x'\n  hint: did you mean 'y'?");
+    CHECK(std::string(error.what()) ==
+          "a.yaml:3:7: error: unknown key 'x'\n  hint: did you mean 'y'?");
 }
