@@ -1,0 +1,40 @@
+#include "fuse/input_queue.h"
+
+#include <algorithm>
+
+namespace fusesim::fuse {
+
+bool InputQueue::push_interrupt(Request& request) {
+    if (request.has(Flag::interrupt_queued)) {
+        return false;
+    }
+    request.flags.set(Flag::interrupt_queued);
+    interrupts_.push_back(&request);
+    return true;
+}
+
+void InputQueue::remove_interrupt(Request& request) {
+    if (request.has(Flag::interrupt_queued)) {
+        request.flags.clear(Flag::interrupt_queued);
+        interrupts_.erase(&request);
+    }
+}
+
+Request& InputQueue::take_interrupt() {
+    Request& request = *interrupts_.front();
+    interrupts_.pop_front();
+    request.flags.clear(Flag::interrupt_queued);
+    return request;
+}
+
+std::span<const Forget> InputQueue::take_forgets(std::size_t most) {
+    taken_forgets_.clear();
+    const std::size_t count = std::min(most, forgets_.size());
+    for (std::size_t i = 0; i < count; ++i) {
+        taken_forgets_.push_back(forgets_.front());
+        forgets_.pop_front();
+    }
+    return taken_forgets_;
+}
+
+}  // namespace fusesim::fuse
