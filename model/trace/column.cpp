@@ -1,0 +1,80 @@
+#include "trace/column.h"
+
+#include "trace/names.h"
+
+namespace fusesim::trace {
+
+namespace {
+
+// Index = number of the column.
+constexpr std::array<std::string_view, column_limit> column_names = {
+    "",           "opcode",        "error",       "unique",         "nodeid",     "fh",
+    "offset",     "size",          "flags",       "bytes_in",       "bytes_out",  "name",
+    "name2",      "pid",           "caller",      "worker",         "caller_cpu", "worker_cpu",
+    "background", "queued",        "taken",       "replied",        "ended",      "resumed",
+    "think_cpu",  "think_blocked", "service_cpu", "service_blocked"};
+
+}  // namespace
+
+std::string_view column_name(Column column) {
+    return column_names[static_cast<std::size_t>(column)];
+}
+
+std::optional<Column> column_of(std::string_view name) {
+    for (const Column column : all_columns) {
+        if (column_name(column) == name) {
+            return column;
+        }
+    }
+    return std::nullopt;
+}
+
+std::string_view nearest_column(std::string_view name) {
+    return nearest(name, column_names.data() + 1, column_names.size() - 1);
+}
+
+bool is_set(Column column, const Record& record) {
+    static const Record fresh;
+    return visit(column, record, [column](const auto& member) {
+        using Member = std::remove_cvref_t<decltype(member)>;
+        return visit(column, fresh, [&member](const auto& unset) {
+            if constexpr (std::is_same_v<Member, std::remove_cvref_t<decltype(unset)>>) {
+                return member != unset;
+            } else {
+                return false;
+            }
+        });
+    });
+}
+
+void clear(Record& record) {
+    static const Record fresh;
+    std::string name = std::move(record.name);
+    std::string name2 = std::move(record.name2);
+    name.clear();
+    name2.clear();
+    record = fresh;
+    record.name = std::move(name);
+    record.name2 = std::move(name2);
+}
+
+void UsedColumns::add(const Record& record) {
+    for (std::size_t i = 1; i < column_limit; ++i) {
+        if (!used_[i] && is_set(static_cast<Column>(i), record)) {
+            used_[i] = true;
+        }
+    }
+}
+
+std::vector<Column> UsedColumns::list() const {
+    std::vector<Column> columns;
+    for (const Column column : all_columns) {
+        if (used_[static_cast<std::size_t>(column)] || column == Column::queued ||
+            column == Column::opcode) {
+            columns.push_back(column);
+        }
+    }
+    return columns;
+}
+
+}  // namespace fusesim::trace
