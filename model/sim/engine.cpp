@@ -61,11 +61,21 @@ Engine::Root Engine::drive(Process& process, Task<> body) {
     if (process.role == Role::client) {
         --unfinished_clients_;
     }
+    finished_processes_.push_back(&process);
 }
 
 Process& Engine::spawn(std::string name, Task<> body, Role role) {
-    processes_.push_back(std::make_unique<Process>());
-    Process& process = *processes_.back();
+    if (finished_processes_.empty()) {
+        processes_.push_back(std::make_unique<Process>());
+        finished_processes_.push_back(processes_.back().get());
+    }
+    Process& process = *finished_processes_.back();
+    finished_processes_.pop_back();
+    if (process.frame) {
+        process.frame.destroy();
+    }
+    process.finished = false;
+    process.waiting_for = nullptr;
     process.name = std::move(name);
     process.role = role;
     process.since = now_;

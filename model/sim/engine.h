@@ -81,6 +81,9 @@ class Engine : public sc_core::sc_module {
     /// Lets a suspended coroutine go on at the present time, after the step that is running now.
     void make_ready(Resumable& resumable) { ready_.push_back(resumable); }
 
+    /// Lets a suspended coroutine go on at once; for timers, which fire between steps.
+    void resume(Resumable& resumable);
+
     /// The process whose step is running; null between steps.
     Process* current() const { return current_; }
 
@@ -107,7 +110,6 @@ class Engine : public sc_core::sc_module {
     Root drive(Process& process, Task<> body);
     void activity();
     void step();
-    void resume(Resumable& resumable);
     void finish();
     void check_deadlock() const;
     Time horizon() const;
@@ -115,6 +117,7 @@ class Engine : public sc_core::sc_module {
     Calendar calendar_;
     boost::intrusive::list<Resumable, boost::intrusive::constant_time_size<false>> ready_;
     std::vector<std::unique_ptr<Process>> processes_;
+    std::vector<Process*> finished_processes_;  // to be used again
     Process* current_ = nullptr;
     sc_core::sc_event wake_;
     Time now_;

@@ -1,0 +1,106 @@
+#include "daemon/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace fusesim::daemon {
+
+using fuse::Taken;
+using sim::Time;
+
+Session::Session(transport::DevFuse& dev, FileSystem& file_system, const SessionConfig& config)
+    : dev_(dev),
+      file_system_(file_system),
+      config_(config),
+      mutex_(dev.cpu().engine(), "the lock of the session loop"),
+      station_("daemon threads", 0) {
+    start_worker();
+}
+
+void Session::start_worker() {
+    workers_.push_back(std::make_unique<Worker>());
+    Worker& worker = *workers_.back();
+    const std::string name = fmt::format("worker[{}]", workers_.size() - 1);
+    worker.thread =
+        std::make_unique<host::Thread>(dev_.cpu(), name, host::Group::daemon, config_.affinity);
+    if (config_.clone_fd && workers_.size() > 1) {
+        worker.fd = dev_.connection().clone_fd();
+    }
+    ++available_;
+    ++workers_now_;
+    most_workers_ = std::max(most_workers_, workers_now_);
+    station_.set_servers(static_cast<unsigned>(most_workers_));
+    dev_.cpu().engine().spawn(name, loop(worker), sim::Role::server);
+}
+
+sim::Task<> Session::loop(Worker& worker) {
+    host::Thread& thread = *worker.thread;
+    for (;;) {
+        const Taken taken = co_await dev_.receive(thread, worker.fd);
+        if (taken.kind == Taken::Kind::failed) {
+            break;
+        }
+        if (!config_.multi_threaded) {
+            co_await serve(worker, taken);
+            continue;
+        }
+        const bool counts = taken.kind == Taken::Kind::request ||
+                            taken.kind == Taken::Kind::interrupt || config_.forgets_count_as_work;
+        thread.charge(dev_.cpu().costs().libfuse_mt, host::Work::user);
+        co_await mutex_.lock(thread);
+        available_ -= counts ? 1 : 0;
+        const bool may_grow =
+            config_.max_threads < 0 || workers_now_ < static_cast<std::size_t>(config_.max_threads);
+        if (available_ == 0 && may_grow) {
+            co_await thread.run(config_.thread_create);
+            start_worker();
+        }
+        mutex_.unlock();
+        co_await serve(worker, taken);
+        co_await mutex_.lock(thread);
+        available_ += counts ? 1 : 0;
+        const bool leaves = config_.max_idle_threads >= 0 &&
+                            available_ > config_.max_idle_threads && workers_now_ > 1;
+        if (leaves) {
+            --available_;
+            --workers_now_;
+        }
+        mutex_.unlock();
+        if (leaves) {
+            break;
+        }
+    }
+    if (worker.fd != 0 && dev_.connection().connected()) {
+        dev_.connection().close(worker.fd);
+    }
+    co_await thread.run();
+    thread.exit();
+}
+
+sim::Task<> Session::serve(Worker& worker, const Taken& taken) {
+    host::Thread& thread = *worker.thread;
+    if (!file_system_.includes_library()) {
+        thread.charge(dev_.cpu().costs().libfuse_request, host::Work::user);
+    }
+    if (taken.kind != Taken::Kind::request) {
+        co_return;
+    }
+    auto& call = static_cast<transport::Call&>(*taken.request);
+    const Time began = thread.cpu().engine().now();
+    station_.arrive(began);
+    station_.begin_service(began, began);
+    co_await file_system_.handle(thread, call);
+    co_await dev_.reply(thread, worker.fd, call);
+    station_.depart(thread.cpu().engine().now(), began, began);
+}
+
+Time Session::cpu_time(host::Work work) const {
+    Time sum;
+    for (const auto& worker : workers_) {
+        sum += worker->thread->spent(work);
+    }
+    return sum;
+}
+
+}  // namespace fusesim::daemon

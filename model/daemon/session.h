@@ -1,0 +1,67 @@
+#pragma once
+
+#include "daemon/file_system.h"
+#include "host/cpu.h"
+#include "host/mutex.h"
+#include "sim/statistics.h"
+#include "sim/task.h"
+#include "transport/dev_fuse.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fusesim::daemon {
+
+/// How the library's loop runs. -1 is "without limit".
+struct SessionConfig {
+    bool multi_threaded = true;
+    int max_threads = 10;                ///< libfuse 3.12 and later; -1 before
+    int max_idle_threads = -1;           ///< idle workers beyond this many exit; 10 before 3.12
+    bool clone_fd = false;               ///< each worker reads from a clone of /dev/fuse of its own
+    host::Affinity affinity;             ///< cores of all workers; empty: any
+    sim::Time thread_create;             ///< pthread_create() of a new worker
+    bool forgets_count_as_work = false;  ///< true with splice-read buffers: fuse_loop_mt.c
+};
+
+/// A libfuse session: its workers and the rules by which their number grows and shrinks (models
+/// fuse_session_loop() and both generations of fuse_session_loop_mt()).
+class Session {
+  public:
+    Session(transport::DevFuse& dev, FileSystem& file_system, const SessionConfig& config);
+
+    std::size_t workers() const { return workers_now_; }
+
+    std::size_t most_workers() const { return most_workers_; }
+
+    sim::Time cpu_time(host::Work work) const;
+
+    const sim::Station& station() const { return station_; }
+
+    void begin_window(sim::Time now) { station_.begin_window(now); }
+
+    void check(sim::Time now) const { station_.check(now); }
+
+  private:
+    struct Worker {
+        std::unique_ptr<host::Thread> thread;
+        transport::DevFuse::Fd fd = 0;
+    };
+
+    void start_worker();
+    sim::Task<> loop(Worker& worker);
+    sim::Task<> serve(Worker& worker, const fuse::Taken& taken);
+
+    transport::DevFuse& dev_;
+    FileSystem& file_system_;
+    SessionConfig config_;
+    host::Mutex mutex_;  // the one lock of the multi-threaded loop
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::size_t workers_now_ = 0;
+    std::size_t most_workers_ = 0;
+    int available_ = 0;  // libfuse: numavail
+    sim::Station station_;
+};
+
+}  // namespace fusesim::daemon

@@ -1,0 +1,238 @@
+#pragma once
+
+#include "host/profile.h"
+#include "sim/engine.h"
+#include "sim/random.h"
+#include "sim/statistics.h"
+#include "sim/wait_queue.h"
+
+#include <boost/intrusive/list.hpp>
+
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fusesim::host {
+
+class Cpu;
+class Core;
+
+/// Which cores a thread may run on; empty means all.
+using Affinity = std::vector<unsigned>;
+
+enum class Work { user, kernel };
+enum class Group { application, daemon, kernel };
+
+struct InRunQueue;
+using RunQueueHook = boost::intrusive::list_base_hook<boost::intrusive::tag<InRunQueue>>;
+
+/// A thread of the simulated host: it computes only while it has a core. Its costs are added up by
+/// charge() and waited for once, by run() or on the way to sleep.
+class Thread : private sim::Waiter, public RunQueueHook {
+  public:
+    Thread(Cpu& cpu, std::string name, Group group, Affinity affinity = {});
+    ~Thread();
+    Thread(const Thread&) = delete;
+    Thread& operator=(const Thread&) = delete;
+
+    /// Adds to what the thread has to compute before it next runs on, sleeps or ends.
+    void charge(sim::Time cost, Work work = Work::kernel) {
+        debt_ += cost;
+        spent_[work == Work::user ? 0 : 1] += cost;
+    }
+
+    /// `co_await thread.run()`: all that was charged has been computed. A new thread gets its first
+    /// core here.
+    class Run;
+    Run run();
+    Run run(sim::Time cost, Work work = Work::kernel);
+
+    /// `co_await thread.sleep(queue)`: in the queue from now on, off the core once the charged
+    /// costs are paid, back on a core after a wake-up. Check again what was waited for.
+    class Sleep;
+    Sleep sleep(sim::WaitQueue& queue);
+
+    /// `co_await thread.leave()` gives up the core (the thread waits for something that is not a
+    /// wait queue); `co_await thread.come_back()` asks for one again.
+    class Leave;
+    Leave leave();
+    Run come_back();
+    /// Off the core for `span`: nanosleep, or a wait for something outside of the model.
+    sim::Task<> sleep_for(sim::Time span);
+    /// The thread's last step: gives up its core.
+    void exit();
+
+    Cpu& cpu() const { return cpu_; }
+
+    const std::string& name() const { return name_; }
+
+    Group group() const { return group_; }
+
+    const Core* core() const { return core_; }
+
+    sim::Time spent(Work work) const { return spent_[work == Work::user ? 0 : 1]; }
+
+  private:
+    friend class Cpu;
+    friend class Core;
+
+    enum class State { off, runnable, running };
+    enum class Then { go_on, sleep, leave };  // once all charged costs are paid
+
+    void woken() override;
+
+    const sim::Process* process() const override { return process_; }
+
+    Cpu& cpu_;
+    std::string name_;
+    Group group_;
+    Affinity affinity_;
+    Core* core_ = nullptr;  // where it runs, waits or ran last
+    State state_ = State::off;
+    Then then_ = Then::go_on;
+    sim::Time debt_;
+    sim::Time spent_[2];
+    sim::Process* process_ = nullptr;
+    sim::Resumable resumable_;
+};
+
+/// One core: a run queue in order of arrival, time slices, idle states.
+class Core : private sim::Timer {
+  public:
+    Core(Cpu& cpu, unsigned id) : cpu_(cpu), id_(id) {}
+
+    unsigned id() const { return id_; }
+
+    bool idle() const { return current_ == nullptr; }
+
+    std::size_t load() const { return run_queue_.size() + (idle() ? 0 : 1); }
+
+    const sim::TimeAverage& busy() const { return busy_; }
+
+    sim::TimeAverage& busy() { return busy_; }
+
+  private:
+    friend class Cpu;
+    friend class Thread;
+
+    void give(Thread& thread);     // the core is idle
+    void enqueue(Thread& thread);  // the core is busy
+    void release();                // the current thread leaves
+    void dispatch();
+    void plan();  // (re)schedules the end of the present burst
+    void settle_account();
+    void fire() override;
+
+    Cpu& cpu_;
+    unsigned id_;
+    Thread* current_ = nullptr;
+    boost::intrusive::list<Thread, boost::intrusive::base_hook<RunQueueHook>> run_queue_;
+    sim::Time idle_since_;
+    sim::Time slice_began_;
+    sim::Time burst_began_;
+    bool computing_ = false;
+    sim::TimeAverage busy_;
+};
+
+/// The cores of one machine and the scheduler's choice among them. First version: wake-up
+/// placement as select_idle_sibling() decides it within one cache domain, round robin per core.
+class Cpu {
+  public:
+    Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed);
+
+    sim::Engine& engine() const { return engine_; }
+
+    const Costs& costs() const { return profile_.costs; }
+
+    const HostProfile& profile() const { return profile_; }
+
+    const std::vector<std::unique_ptr<Core>>& cores() const { return cores_; }
+
+    void begin_window(sim::Time now);
+    /// Mean share of all cores that was busy.
+    double utilisation(sim::Time now) const;
+
+  private:
+    friend class Thread;
+    friend class Core;
+
+    void wake(Thread& thread);
+    Core& place(const Thread& thread) const;
+    bool available_idle(const Core& core) const;
+    bool may_run_on(const Thread& thread, const Core& core) const;
+    sim::Time idle_exit(sim::Time idle);
+    void resume(Thread& thread);
+
+    sim::Engine& engine_;
+    HostProfile profile_;
+    std::vector<std::unique_ptr<Core>> cores_;
+    sim::Random random_;
+    Thread* active_ = nullptr;  // the thread whose step is running: whoever is woken now, it woke
+};
+
+class Thread::Run {
+  public:
+    explicit Run(Thread& thread) : thread_(thread) {}
+
+    bool await_ready() const noexcept;
+    void await_suspend(std::coroutine_handle<> handle);
+
+    void await_resume() const noexcept {}
+
+  private:
+    Thread& thread_;
+};
+
+class Thread::Sleep {
+  public:
+    Sleep(Thread& thread, sim::WaitQueue& queue) : thread_(thread), queue_(queue) {}
+
+    bool await_ready() const noexcept { return false; }
+
+    void await_suspend(std::coroutine_handle<> handle);
+
+    void await_resume() const noexcept { thread_.process_->waiting_for = nullptr; }
+
+  private:
+    Thread& thread_;
+    sim::WaitQueue& queue_;
+};
+
+class Thread::Leave {
+  public:
+    explicit Leave(Thread& thread) : thread_(thread) {}
+
+    bool await_ready() const noexcept { return false; }
+
+    void await_suspend(std::coroutine_handle<> handle);
+
+    void await_resume() const noexcept {}
+
+  private:
+    Thread& thread_;
+};
+
+inline Thread::Run Thread::run() {
+    return Run(*this);
+}
+
+inline Thread::Run Thread::run(sim::Time cost, Work work) {
+    charge(cost, work);
+    return Run(*this);
+}
+
+inline Thread::Run Thread::come_back() {
+    return Run(*this);
+}
+
+inline Thread::Sleep Thread::sleep(sim::WaitQueue& queue) {
+    return Sleep(*this, queue);
+}
+
+inline Thread::Leave Thread::leave() {
+    return Leave(*this);
+}
+
+}  // namespace fusesim::host

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "sim/random.h"
+#include "sim/time.h"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fusesim::host {
+
+/// Time from a wake-up to the woken thread running, on a core that had idled for `idle`.
+struct IdleExit {
+    sim::Time idle;
+    sim::Distribution latency;
+};
+
+/// One measured point of a cost that depends on size.
+struct SizeCost {
+    std::uint64_t size = 0;  // bytes
+    sim::Time time;
+};
+
+/// What operations of kernel and library cost on one machine. Measured by `fusesim calibrate`, or
+/// taken from a published figure with its source; no number of one machine stands in code.
+struct Costs {
+    sim::Time syscall;                ///< entry and exit of an empty call
+    sim::Time context_switch;         ///< from one process to another on one core
+    sim::Time wake_same_core;         ///< what waking costs the waker, wakee on its own core
+    sim::Time wake_cross_core;        ///< ... on another core
+    std::vector<IdleExit> idle_exit;  ///< by idle time, rising
+    std::vector<SizeCost> copy;       ///< kernel copy from or to user memory, by size, rising
+    sim::Time fuse_submit;            ///< caller: from VFS entry to the request on pending
+    sim::Time fuse_read;              ///< daemon: fixed part of read(2) on /dev/fuse
+    sim::Time fuse_reply;             ///< daemon: fixed part of writev(2) on /dev/fuse
+    sim::Time fuse_resume;            ///< caller: from running again to its return to user mode
+    sim::Time fuse_page;              ///< per 4 KiB page of payload, beyond the copy itself
+    sim::Time libfuse_request;        ///< user time per request in the library
+    sim::Time libfuse_mt;             ///< what the multi-threaded loop adds per request
+
+    /// Linear between measured sizes, proportional beyond the last, nothing for nothing.
+    sim::Time copy_time(std::uint64_t bytes) const;
+};
+
+struct SchedulerConfig {
+    sim::Time base_slice = sim::Time::from_ns(2'800'000);  ///< kernel/sched/fair.c, 8+ CPUs
+    /// How long an idle core polls before it halts (haltpoll; zero: halts at once).
+    sim::Time halt_poll;
+    /// A halted virtual CPU looks preempted to the guest's scheduler, which then does not take it
+    /// for idle (available_idle_cpu with paravirtual steal time).
+    bool halted_is_unavailable = false;
+};
+
+/// A machine: cores, scheduler, costs.
+struct HostProfile {
+    std::string name;
+    unsigned cores = 1;
+    SchedulerConfig scheduler;
+    Costs costs;
+};
+
+}  // namespace fusesim::host
