@@ -10,7 +10,7 @@ sim::Task<> NullFs::handle(host::Thread&, transport::Call&) {
 
 sim::Task<> ServiceTimeFs::handle(host::Thread& worker, transport::Call& call) {
     transport::Demand demand = call.demand;
-    if (!demand.known) {
+    if (!demand.known || !follow_recording_) {
         const auto found = times_.by_opcode.find(call.opcode);
         const ServiceTime& time = found != times_.by_opcode.end() ? found->second : times_.other;
         demand.cpu = time.cpu.draw(random_);

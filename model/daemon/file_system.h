@@ -43,12 +43,14 @@ struct ServiceTimes {
     ServiceTime other;  ///< opcodes not named
 };
 
-/// Takes as long as it is told: what the request itself demands where a recording knows it, else a
-/// draw from the opcode's distribution.
+/// Takes as long as it is told: a draw from the opcode's distribution, or what the request itself
+/// demands where a recording knows it and is to be followed.
 class ServiceTimeFs : public FileSystem {
   public:
-    ServiceTimeFs(ServiceTimes times, std::uint64_t seed)
-        : times_(std::move(times)), random_(seed, "daemon.service_time") {}
+    ServiceTimeFs(ServiceTimes times, bool follow_recording, std::uint64_t seed)
+        : times_(std::move(times)),
+          follow_recording_(follow_recording),
+          random_(seed, "daemon.service_time") {}
 
     sim::Task<> handle(host::Thread& worker, transport::Call& call) override;
 
@@ -56,6 +58,7 @@ class ServiceTimeFs : public FileSystem {
 
   private:
     ServiceTimes times_;
+    bool follow_recording_;
     sim::Random random_;
 };
 

@@ -53,7 +53,7 @@ sim::Task<> Session::loop(Worker& worker) {
         const bool may_grow =
             config_.max_threads < 0 || workers_now_ < static_cast<std::size_t>(config_.max_threads);
         if (available_ == 0 && may_grow) {
-            co_await thread.run(config_.thread_create);
+            co_await thread.run(dev_.cpu().costs().thread_create);
             start_worker();
         }
         mutex_.unlock();

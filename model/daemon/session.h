@@ -21,7 +21,6 @@ struct SessionConfig {
     int max_idle_threads = -1;           ///< idle workers beyond this many exit; 10 before 3.12
     bool clone_fd = false;               ///< each worker reads from a clone of /dev/fuse of its own
     host::Affinity affinity;             ///< cores of all workers; empty: any
-    sim::Time thread_create;             ///< pthread_create() of a new worker
     bool forgets_count_as_work = false;  ///< true with splice-read buffers: fuse_loop_mt.c
 };
 

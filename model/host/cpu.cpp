@@ -181,6 +181,14 @@ Cpu::Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed)
     if (profile.cores == 0 || profile.costs.idle_exit.empty()) {
         throw std::invalid_argument("a host needs at least one core and one idle_exit row");
     }
+    for (const IdleExit& row : profile.costs.idle_exit) {
+        std::vector<std::pair<double, Time>> points;
+        const auto steps = static_cast<double>(row.quantiles.size() - 1);
+        for (const Time time : row.quantiles) {
+            points.emplace_back(static_cast<double>(points.size()) / steps, time);
+        }
+        idle_exit_.emplace_back(row.idle, sim::Distribution::quantiles(std::move(points)));
+    }
     for (unsigned id = 0; id < profile.cores; ++id) {
         cores_.push_back(std::make_unique<Core>(*this, id));
     }
@@ -261,39 +269,18 @@ void Cpu::wake(Thread& thread) {
 }
 
 Time Cpu::idle_exit(Time idle) {
-    const std::vector<IdleExit>& rows = profile_.costs.idle_exit;
     // The row whose idle time is nearest from below; the rows are dense where it matters.
-    const auto above = std::upper_bound(
-        rows.begin(), rows.end(), idle, [](Time t, const IdleExit& row) { return t < row.idle; });
-    return (above == rows.begin() ? *above : *(above - 1)).latency.draw(random_);
+    const auto above =
+        std::upper_bound(idle_exit_.begin(), idle_exit_.end(), idle, [](Time t, const auto& row) {
+            return t < row.first;
+        });
+    return (above == idle_exit_.begin() ? above : above - 1)->second.draw(random_);
 }
 
 void Cpu::resume(Thread& thread) {
     active_ = &thread;
     engine_.resume(thread.resumable_);
     active_ = nullptr;
-}
-
-Time Costs::copy_time(std::uint64_t bytes) const {
-    if (bytes == 0 || copy.empty()) {
-        return Time();
-    }
-    const auto size = static_cast<double>(bytes);
-    const auto above = std::lower_bound(
-        copy.begin(), copy.end(), bytes, [](const SizeCost& point, std::uint64_t b) {
-            return point.size < b;
-        });
-    if (above == copy.end()) {
-        const SizeCost& last = copy.back();
-        return Time::from_seconds(last.time.seconds() * size / static_cast<double>(last.size));
-    }
-    if (above == copy.begin()) {
-        return above->time;
-    }
-    const SizeCost& low = *(above - 1);
-    const double share =
-        (size - static_cast<double>(low.size)) / static_cast<double>(above->size - low.size);
-    return low.time + Time::from_seconds((above->time - low.time).seconds() * share);
 }
 
 }  // namespace fusesim::host

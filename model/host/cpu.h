@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace fusesim::host {
@@ -168,6 +169,7 @@ class Cpu {
     sim::Engine& engine_;
     HostProfile profile_;
     std::vector<std::unique_ptr<Core>> cores_;
+    std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_;  // by idle time
     sim::Random random_;
     Thread* active_ = nullptr;  // the thread whose step is running: whoever is woken now, it woke
 };

@@ -1,24 +1,27 @@
 #pragma once
 
+#include "config/map.h"
 #include "sim/random.h"
 #include "sim/time.h"
 
-#include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace fusesim::host {
 
+using namespace sim::literals;
+
 /// Time from a wake-up to the woken thread running, on a core that had idled for `idle`.
 struct IdleExit {
     sim::Time idle;
-    sim::Distribution latency;
+    std::vector<sim::Time> quantiles;  ///< at equal steps of probability, from 0 to 1
 };
 
 /// One measured point of a cost that depends on size.
 struct SizeCost {
-    std::uint64_t size = 0;  // bytes
+    config::Bytes size;
     sim::Time time;
 };
 
@@ -38,26 +41,36 @@ struct Costs {
     sim::Time fuse_page;              ///< per 4 KiB page of payload, beyond the copy itself
     sim::Time libfuse_request;        ///< user time per request in the library
     sim::Time libfuse_mt;             ///< what the multi-threaded loop adds per request
+    sim::Time thread_create;          ///< pthread_create() of a new worker
 
     /// Linear between measured sizes, proportional beyond the last, nothing for nothing.
     sim::Time copy_time(std::uint64_t bytes) const;
 };
 
 struct SchedulerConfig {
-    sim::Time base_slice = sim::Time::from_ns(2'800'000);  ///< kernel/sched/fair.c, 8+ CPUs
+    sim::Time base_slice = 2800_us;  // kernel/sched/fair.c, 8 CPUs and more
     /// How long an idle core polls before it halts (haltpoll; zero: halts at once).
     sim::Time halt_poll;
     /// A halted virtual CPU looks preempted to the guest's scheduler, which then does not take it
-    /// for idle (available_idle_cpu with paravirtual steal time).
+    /// for idle (available_idle_cpu() with paravirtual steal time).
     bool halted_is_unavailable = false;
 };
 
 /// A machine: cores, scheduler, costs.
 struct HostProfile {
+    unsigned schema_version = 1;
     std::string name;
+    std::map<std::string, std::string> provenance;
+    std::map<std::string, std::string> spread;
     unsigned cores = 1;
     SchedulerConfig scheduler;
     Costs costs;
 };
+
+void bind(config::Map& map, IdleExit& row);
+void bind(config::Map& map, SizeCost& point);
+void bind(config::Map& map, Costs& costs);
+void bind(config::Map& map, SchedulerConfig& scheduler);
+void bind(config::Map& map, HostProfile& profile);
 
 }  // namespace fusesim::host

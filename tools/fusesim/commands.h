@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <stdexcept>
+
 namespace fusesim::commands {
 
 /// What a command tells the shell; scripts rely on these numbers.
@@ -20,5 +22,8 @@ class Unavailable : public std::runtime_error {
 
 /// Each command adds its subcommand to the program and leaves its exit code in `status`.
 using Add = void (*)(CLI::App& program, int& status);
+
+void add_replay(CLI::App& program, int& status);
+void add_run(CLI::App& program, int& status);
 
 }  // namespace fusesim::commands

@@ -15,7 +15,10 @@ using namespace fusesim;
 namespace {
 
 // One line a command: the whole command line in one table.
-const std::initializer_list<commands::Add> all_commands = {};
+const std::initializer_list<commands::Add> all_commands = {
+    commands::add_run,
+    commands::add_replay,
+};
 
 int run(int argc, char** argv) {
     CLI::App program{"fusesim predicts how long requests take through Linux FUSE"};

@@ -1,0 +1,164 @@
+#include "system/scenario.h"
+
+#include "fuse/kernel.h"
+#include "fuse/opcode.h"
+#include "sim/distribution_format.h"
+#include "system/built_in_host.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace fusesim::system {
+
+using namespace config::literals;
+using namespace sim::literals;
+
+void bind(config::Map& map, KernelConfig& kernel) {
+    map.field("version",
+              kernel.version,
+              "kernel whose behaviour is simulated, e.g. 6.1; the recorded one by default");
+    bool known = true;
+    std::string complaint;
+    if (!kernel.version.empty()) {
+        try {
+            fuse::nearest_kernel_behaviour(kernel.version);
+        } catch (const std::invalid_argument& error) {
+            known = false;
+            complaint = error.what();
+        }
+    }
+    map.check(known, "version", complaint);
+}
+
+void bind(config::Map& map, MountConfig& mount) {
+    map.field("max_background",
+              mount.max_background,
+              1,
+              65'535,
+              "background requests with the daemon or on their way; kernel default 12");
+    map.field("congestion_threshold",
+              mount.congestion_threshold,
+              1,
+              65'535,
+              "background requests at which readahead and writeback hold back; default 3/4 of "
+              "max_background");
+    map.field("max_write", mount.max_write, 4_KiB, 256_MiB, "payload of one WRITE");
+    map.field("splice_read", mount.splice_read, "the daemon reads requests through a pipe");
+    map.field("splice_write", mount.splice_write, "answers of two pages or more go through a pipe");
+    map.field("splice_move", mount.splice_move, "spliced whole pages change owner uncopied");
+    map.field("clone_fd", mount.clone_fd, "each worker has a /dev/fuse descriptor of its own");
+    const sim::Time most = 86'400_s;
+    map.field("entry_timeout", mount.entry_timeout, sim::Time(), most, "validity of names");
+    map.field("attr_timeout", mount.attr_timeout, sim::Time(), most, "validity of attributes");
+    map.field("negative_timeout",
+              mount.negative_timeout,
+              sim::Time(),
+              most,
+              "validity of the knowledge that a name does not exist");
+    map.field("max_readahead", mount.max_readahead, "most bytes read ahead");
+    map.field("writeback_cache", mount.writeback_cache, "writes are cached and sent later");
+    map.field("default_permissions", mount.default_permissions, "the kernel checks modes");
+    map.field("direct_io", mount.direct_io, "reads and writes pass the page cache by");
+    map.field("keep_cache", mount.keep_cache, "opening keeps what is cached of a file");
+}
+
+void bind(config::Map& map, ServiceTimeConfig& service) {
+    map.field("cpu", service.cpu, "time on a core for each request");
+    map.field("blocked", service.blocked, "time asleep for each request");
+}
+
+void bind(config::Map& map, DaemonConfig& daemon) {
+    using Kind = DaemonConfig::Kind;
+    map.field(
+        "filesystem",
+        daemon.filesystem,
+        {{"recorded", Kind::recorded}, {"service_time", Kind::service_time}, {"null", Kind::null}},
+        "recorded: each request takes as long as it did in the trace; service_time: drawn "
+        "from `service`; null: answered at once");
+    map.section("service", daemon.service, "service times by opcode; `other` for the rest");
+    for (const auto& [name, service] : daemon.service) {
+        map.check(name == "other" || fuse::parse_opcode(name).has_value(),
+                  "service",
+                  fmt::format("names the unknown opcode '{}'", name));
+    }
+    map.check(daemon.filesystem != Kind::service_time || !daemon.service.empty(),
+              "service",
+              "is needed with filesystem: service_time",
+              "fusesim fit TRACE --out DAEMON.yaml writes one from a recording");
+    map.field("threads", daemon.threads, "single, multi, or the most worker threads");
+    map.field("libfuse", daemon.libfuse, "library version, which sets how its loop grows");
+    map.field("max_idle_threads",
+              daemon.max_idle_threads,
+              -1,
+              100'000,
+              "idle workers beyond this many exit; -1: never");
+    map.field("affinity", daemon.affinity, 0, 1023, "cores the workers may run on");
+}
+
+void bind(config::Map& map, WorkloadConfig& workload) {
+    using workload::ReplayMode;
+    map.field("trace", workload.trace, "recording to replay");
+    map.field(
+        "mode",
+        workload.mode,
+        {{"think", ReplayMode::think}, {"timed", ReplayMode::timed}, {"asap", ReplayMode::asap}},
+        "think: callers wait for answers and think as long as they did; timed: at the "
+        "recorded times; asap: without pauses");
+    map.field("speed", workload.speed, 1e-6, 1e6, "2 halves think times and gaps");
+    map.field("affinity", workload.affinity, 0, 1023, "cores the callers may run on");
+}
+
+void bind(config::Map& map, RunConfig& run) {
+    map.field("seed", run.seed, "of all random streams");
+}
+
+void bind(config::Map& map, Scenario& scenario) {
+    map.field("schema_version", scenario.schema_version, 1, 1, "version of this format");
+    map.section("host", scenario.host, "the machine; a built-in one if absent");
+    map.section("kernel", scenario.kernel, "kernel behaviour");
+    map.section("mount", scenario.mount, "options of the mount");
+    map.section("daemon", scenario.daemon, "the file system in user space");
+    map.section("workload", scenario.workload, "who asks for what");
+    map.section("run", scenario.run, "how the simulation runs");
+}
+
+host::HostProfile built_in_host() {
+    const auto document =
+        config::Document::parse(std::string(built_in_host_yaml), "built-in host profile");
+    return config::read<host::HostProfile>(document);
+}
+
+}  // namespace fusesim::system
+
+namespace fusesim::config {
+
+using fusesim::system::Threads;
+
+Threads Format<Threads>::parse(std::string_view text) {
+    if (text == "single") {
+        return {false, std::nullopt};
+    }
+    if (text == "multi") {
+        return {true, std::nullopt};
+    }
+    unsigned most = 0;
+    try {
+        most = Format<unsigned>::parse(text);
+    } catch (const Mismatch&) {
+        throw Mismatch("is neither single nor multi nor a number");
+    }
+    if (most < 1 || most > 100'000) {
+        throw Mismatch("is outside 1..100000");
+    }
+    return {true, most};
+}
+
+std::string Format<Threads>::text(const Threads& value) {
+    if (!value.multi) {
+        return "single";
+    }
+    return value.most ? std::to_string(*value.most) : "multi";
+}
+
+}  // namespace fusesim::config

@@ -1,0 +1,113 @@
+#pragma once
+
+#include "config/document.h"
+#include "config/map.h"
+#include "daemon/file_system.h"
+#include "host/profile.h"
+#include "workload/replay.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fusesim::system {
+
+struct KernelConfig {
+    std::string version;  ///< empty: the recorded machine's, else the newest known
+};
+
+/// Settings of the mount. What is absent comes from the recording, else from kernel and library.
+struct MountConfig {
+    std::optional<unsigned> max_background;
+    std::optional<unsigned> congestion_threshold;
+    config::Bytes max_write{1u << 20};
+    bool splice_read = false;
+    bool splice_write = false;
+    bool splice_move = false;
+    bool clone_fd = false;
+
+    // Settings of the caches above the driver's queues.
+    std::optional<sim::Time> entry_timeout;
+    std::optional<sim::Time> attr_timeout;
+    std::optional<sim::Time> negative_timeout;
+    std::optional<config::Bytes> max_readahead;
+    std::optional<bool> writeback_cache;
+    std::optional<bool> default_permissions;
+    std::optional<bool> direct_io;
+    std::optional<bool> keep_cache;
+};
+
+/// `single`, `multi`, or a number: the multi-threaded loop with at most that many workers.
+struct Threads {
+    bool multi = true;
+    std::optional<unsigned> most;
+};
+
+struct ServiceTimeConfig {
+    sim::Distribution cpu;
+    sim::Distribution blocked;
+};
+
+struct DaemonConfig {
+    enum class Kind { recorded, service_time, null };
+
+    Kind filesystem = Kind::recorded;
+    std::map<std::string, ServiceTimeConfig> service;  ///< by opcode, or `other`
+    std::optional<Threads> threads;
+    std::string libfuse = "3.14";
+    std::optional<int> max_idle_threads;
+    std::optional<std::vector<unsigned>> affinity;
+};
+
+struct WorkloadConfig {
+    config::File trace;
+    workload::ReplayMode mode = workload::ReplayMode::think;
+    double speed = 1;
+    std::optional<std::vector<unsigned>> affinity;
+};
+
+struct RunConfig {
+    std::uint64_t seed = 1;
+};
+
+/// One experiment: everything that a run depends on.
+struct Scenario {
+    unsigned schema_version = 1;
+    std::optional<host::HostProfile> host;
+    KernelConfig kernel;
+    MountConfig mount;
+    DaemonConfig daemon;
+    WorkloadConfig workload;
+    RunConfig run;
+};
+
+void bind(config::Map& map, KernelConfig& kernel);
+void bind(config::Map& map, MountConfig& mount);
+void bind(config::Map& map, ServiceTimeConfig& service);
+void bind(config::Map& map, DaemonConfig& daemon);
+void bind(config::Map& map, WorkloadConfig& workload);
+void bind(config::Map& map, RunConfig& run);
+void bind(config::Map& map, Scenario& scenario);
+
+/// The profile used where a scenario names none: measured on the machine where the bundled traces
+/// were recorded.
+host::HostProfile built_in_host();
+
+}  // namespace fusesim::system
+
+namespace fusesim::config {
+
+template <>
+struct Format<fusesim::system::Threads> {
+    static constexpr std::string_view type = "single, multi or a number of threads";
+    static fusesim::system::Threads parse(std::string_view text);
+    static std::string text(const fusesim::system::Threads& value);
+
+    static Json json(const fusesim::system::Threads& value) { return text(value); }
+
+    static Json schema() { return {{"type", Json::array({"string", "integer"})}}; }
+};
+
+}  // namespace fusesim::config

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "report/result.h"
+#include "system/scenario.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace fusesim::system {
+
+struct SimulateOptions {
+    bool timing = false;  ///< say in the result what the simulation itself cost
+    /// Called now and then with the share of the work done; may be empty.
+    std::function<void(double)> progress;
+};
+
+struct Outcome {
+    report::Result result;
+    std::vector<std::string> warnings;  ///< one sentence each
+};
+
+/// Builds the whole stack of a scenario, runs it and reports. `document` is where the scenario was
+/// read from; errors name places in it. Throws config::Error for what the user can mend,
+/// sim::Deadlock if the simulated system waits for itself.
+Outcome simulate(const Scenario& scenario,
+                 const config::Document& document,
+                 const SimulateOptions& options = {});
+
+}  // namespace fusesim::system

@@ -1,0 +1,84 @@
+#include "simulation_options.h"
+
+#include "commands.h"
+#include "config/error.h"
+#include "progress.h"
+#include "report/report.h"
+#include "sim/engine.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+namespace fusesim::commands {
+
+namespace {
+
+void write_file(const std::string& path, const std::string& text) {
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    file.close();
+    if (!file) {
+        throw config::Error({path}, std::string("cannot be written: ") + std::strerror(errno));
+    }
+}
+
+}  // namespace
+
+void SimulationOptions::add_to(CLI::App& command) {
+    command.add_option("--set", overrides, "change one setting, e.g. mount.max_background=64")
+        ->type_name("KEY=VALUE")
+        ->take_all()
+        ->allow_extra_args(false);
+    command.add_option("--seed", seed, "seed of all random streams (default 1)");
+    command.add_option("--json", json, "write the result as JSON to a file, or - for stdout")
+        ->type_name("FILE");
+    command.add_option("--out", out, "write result.json and report.txt into this folder")
+        ->type_name("DIR");
+    command.add_flag("--timing", timing, "add what the simulation itself cost to the result");
+}
+
+int simulate_and_report(system::Scenario scenario,
+                        const config::Document& document,
+                        const SimulationOptions& options) {
+    scenario.run.seed = options.seed.value_or(scenario.run.seed);
+    Progress progress("simulating");
+    system::SimulateOptions simulate_options;
+    simulate_options.timing = options.timing;
+    simulate_options.progress = [&progress](double share) { progress.show(share); };
+    system::Outcome outcome;
+    try {
+        outcome = system::simulate(scenario, document, simulate_options);
+    } catch (const sim::Deadlock& stuck) {
+        progress.clear();
+        fmt::print(stderr, "{}\n", stuck.what());
+        return deadlock;
+    }
+    progress.clear();
+    outcome.result.version = FUSESIM_VERSION;
+    for (const std::string& warning : outcome.warnings) {
+        fmt::print(stderr, "warning: {}\n", warning);
+    }
+    const std::string json_text = report::json_text(outcome.result);
+    const std::string text = report::text(outcome.result);
+    if (!options.out.empty()) {
+        std::filesystem::create_directories(options.out);
+        write_file(options.out + "/result.json", json_text);
+        write_file(options.out + "/report.txt", text);
+    }
+    if (options.json == "-") {
+        fmt::print("{}", json_text);
+        return fine;
+    }
+    if (!options.json.empty()) {
+        write_file(options.json, json_text);
+    }
+    fmt::print("{}", text);
+    return fine;
+}
+
+}  // namespace fusesim::commands
