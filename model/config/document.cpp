@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -31,9 +32,11 @@ std::string read_file(const std::string& path, const Place& blame, const std::st
             blame, fmt::format("cannot read '{}': {}", shown(path), std::strerror(errno)), hint);
     }
     std::string text;
-    text.resize(Document::max_bytes + 1);
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(file.gcount()));
+    std::array<char, 1 << 14> part;
+    while (text.size() <= Document::max_bytes && file.good()) {
+        file.read(part.data(), part.size());
+        text.append(part.data(), static_cast<std::size_t>(file.gcount()));
+    }
     if (text.size() > Document::max_bytes) {
         throw Error(blame, fmt::format("'{}' is longer than 16 MiB", shown(path)));
     }

@@ -120,6 +120,11 @@ class Builder : public YAML::EventHandler {
         }
     }
 
+    [[noreturn]] static void odd_key(const Place& place) {
+        // An open bracket at the end of the text looks like a key to the parser.
+        throw Error(place, "a key must be a word", "close the bracket if it was to be a value");
+    }
+
     [[noreturn]] void too_deep(const YAML::Mark& mark) const {
         throw Error(
             place(mark),
@@ -143,7 +148,7 @@ class Builder : public YAML::EventHandler {
             too_deep(mark);
         }
         if (!open_.empty() && expects_key()) {
-            throw Error(place(mark), "a key must be a word");
+            odd_key(place(mark));
         }
         const std::size_t before = values_;
         Value value = scalar(mark, kind, "");
@@ -191,7 +196,7 @@ class Builder : public YAML::EventHandler {
 
     void take_key(const Value& value) {
         if (value.kind != Value::Kind::scalar || value.text.empty()) {
-            throw Error(value.place, "a key must be a word");
+            odd_key(value.place);
         }
         Open& map = open_.back();
         if (value.text == "<<") {

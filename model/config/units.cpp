@@ -168,7 +168,7 @@ struct Unit {
     double factor;
 };
 
-/// Shortest number x with x * factor (or x / 100) == value, so that reading gives it back.
+/// Shortest number x with back(x) == value, so that reading gives it back.
 template <class Back>
 std::string shortest(double guess, double value, Back back) {
     for (int digits = 1; digits < 17; ++digits) {
@@ -196,7 +196,7 @@ std::string shortest_unit(double value, std::span<const Unit> units) {
             best = std::move(text);
         }
     }
-    return best.empty() ? fmt::format("{} {}", value, units.front().word) : best;
+    return best;  // one unit has the factor 1, which always gives the value back
 }
 
 [[noreturn]] void no_number(std::string_view what, const std::string& example) {
@@ -262,6 +262,18 @@ T integer(std::string_view text) {
         throw Mismatch("is negative");
     }
     return value;
+}
+
+/// A hundredth of the number that `text` stands for, rounded once.
+double percent(std::string_view text, double number) {
+    const std::size_t e = text.find_first_of("eE");
+    int exponent = 0;
+    if (e != std::string_view::npos) {
+        const std::size_t first = e + (text[e + 1] == '+' ? 2 : 1);
+        std::from_chars(text.data() + first, text.data() + text.size(), exponent);
+    }
+    const std::string hundredth = fmt::format("{}e{}", text.substr(0, e), exponent - 2);
+    return to_double(hundredth).value_or(number / 100);
 }
 
 struct TimeUnit {
@@ -480,11 +492,27 @@ Percent Format<Percent>::parse(std::string_view text) {
         throw Mismatch(quantity.unit.empty() ? "has no % sign" : "is not a percentage",
                        fmt::format("write {} %", shown(quantity.number)));
     }
-    return {number / 100};
+    return {percent(quantity.number, number)};
 }
 
 std::string Format<Percent>::text(Percent value) {
-    return shortest(value.fraction * 100, value.fraction, [](double x) { return x / 100; }) + " %";
+    // The shortest decimal that gives the value back, its point moved by two places.
+    const std::string shortest_text = fmt::format("{}", std::abs(value.fraction));
+    const Decimal decimal = *to_decimal(shortest_text);
+    std::string digits = std::to_string(static_cast<std::uint64_t>(decimal.digits));
+    const int exponent = decimal.digits == 0 ? 0 : decimal.exponent + 2;
+    if (exponent < -20 || exponent > 20) {
+        digits += fmt::format("e{}", exponent);
+    } else if (exponent >= 0) {
+        digits.append(static_cast<std::size_t>(exponent), '0');
+    } else {
+        const auto places = static_cast<std::size_t>(-exponent);
+        if (digits.size() <= places) {
+            digits.insert(0, places + 1 - digits.size(), '0');
+        }
+        digits.insert(digits.size() - places, ".");
+    }
+    return (value.fraction < 0 ? "-" : "") + digits + " %";
 }
 
 Json Format<Percent>::schema() {
@@ -497,7 +525,7 @@ Probability Format<Probability>::parse(std::string_view text) {
     if (!quantity.unit.empty() && quantity.unit != "%") {
         throw Mismatch("is not a probability", "write for example 0.3 or 30 %");
     }
-    const double value = quantity.unit.empty() ? number : number / 100;
+    const double value = quantity.unit.empty() ? number : percent(quantity.number, number);
     if (value > 1) {
         throw Mismatch("is outside 0..1");
     }
