@@ -1,8 +1,8 @@
 #include "sim/engine.h"
-#include "sim/fresh_context.h"
 #include "sim/random.h"
 #include "sim/statistics.h"
 #include "sim/wait_queue.h"
+#include "support/simulation.h"
 
 #include <catch2/catch.hpp>
 
@@ -12,14 +12,9 @@
 using namespace fusesim::sim;
 using namespace fusesim::sim::literals;
 using Catch::Matchers::Contains;
+using fusesim::validation::Simulation;
 
 namespace {
-
-/// A simulation of its own for one test section.
-struct Simulation {
-    FreshContext context;
-    Engine engine;
-};
 
 Task<> say(Engine& engine, Time wait, std::string word, std::vector<std::string>& said) {
     co_await engine.delay(wait);

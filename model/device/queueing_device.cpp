@@ -1,0 +1,36 @@
+#include "device/queueing_device.h"
+
+namespace fusesim::device {
+
+using sim::Time;
+
+QueueingDevice::QueueingDevice(sim::Engine& engine,
+                               std::string name,
+                               const QueueingDeviceConfig& config,
+                               std::uint64_t seed)
+    : engine_(engine),
+      config_(config),
+      random_(seed, "device." + name),
+      queue_(engine, "a server of " + name),
+      station_(std::move(name), config.servers),
+      idle_(config.servers) {}
+
+sim::Task<> QueueingDevice::serve(const Io&) {
+    const Time arrived = engine_.now();
+    station_.arrive(arrived);
+    if (idle_ > 0) {
+        --idle_;
+    } else {
+        // Whoever leaves hands its server over: freed first, it could go to a newcomer instead.
+        co_await queue_.sleep();
+    }
+    const Time began = engine_.now();
+    station_.begin_service(began, arrived);
+    co_await engine_.delay(config_.service.draw(random_));
+    station_.depart(engine_.now(), arrived, began);
+    if (!queue_.wake_one()) {
+        ++idle_;
+    }
+}
+
+}  // namespace fusesim::device

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "device/device.h"
+#include "sim/engine.h"
+#include "sim/random.h"
+#include "sim/wait_queue.h"
+
+namespace fusesim::device {
+
+struct QueueingDeviceConfig {
+    unsigned servers = 1;
+    sim::Distribution service;
+};
+
+/// `servers` identical servers behind one first-come-first-served queue: M/M/c and its relatives.
+class QueueingDevice : public Device {
+  public:
+    QueueingDevice(sim::Engine& engine,
+                   std::string name,
+                   const QueueingDeviceConfig& config,
+                   std::uint64_t seed);
+
+    sim::Task<> serve(const Io& io) override;
+
+    const sim::Station& station() const override { return station_; }
+
+    void begin_window(sim::Time now) override { station_.begin_window(now); }
+
+  private:
+    sim::Engine& engine_;
+    QueueingDeviceConfig config_;
+    sim::Random random_;
+    sim::WaitQueue queue_;
+    sim::Station station_;
+    unsigned idle_;
+};
+
+}  // namespace fusesim::device
