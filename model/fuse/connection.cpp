@@ -311,6 +311,27 @@ std::int32_t Connection::reply(Fd fd,
     return replied.kind == Replied::Kind::request ? finish_reply(*replied.request) : replied.error;
 }
 
+void Connection::resend() {
+    if (!kernel_.resend) {
+        throw std::logic_error("FUSE_NOTIFY_RESEND on a kernel without it");
+    }
+    RequestList again;
+    for (Device& device : fds_) {
+        ++locks_.processing;
+        collect_processing(device, again);
+    }
+    if (again.empty()) {
+        return;
+    }
+    for (Request& request : again) {
+        request.flags.clear(Flag::sent);
+        request.unique |= resend_bit;
+    }
+    ++locks_.input;
+    input_.push_front(again);
+    listener_.wake_one_reader();
+}
+
 Connection::Fd Connection::clone_fd() {
     if (!kernel_.clone_fd) {
         throw std::logic_error("FUSE_DEV_IOC_CLONE on a kernel without it");

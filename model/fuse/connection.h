@@ -47,6 +47,9 @@ struct ConnectionConfig {
     bool no_interrupt = false;  ///< INTERRUPT is never sent
 };
 
+/// Marks the id of a request sent again.
+inline constexpr std::uint64_t resend_bit = 1ULL << 63U;
+
 /// What a read of the daemon took.
 struct Taken {
     enum class Kind : std::uint8_t {
@@ -195,6 +198,10 @@ class Connection {
 
     /// Both at once, for who does not care about the time between. 0 or a negative errno.
     std::int32_t reply(Fd fd, std::uint64_t unique, std::int32_t error, std::uint32_t bytes);
+
+    /// FUSE_NOTIFY_RESEND: what the daemon has taken goes back to the head of the pending list, its
+    /// ids marked by resend_bit. Throws std::logic_error on kernels without.
+    void resend();
 
     /// FUSE_DEV_IOC_CLONE: another descriptor. Throws std::logic_error on kernels without.
     Fd clone_fd();

@@ -4,6 +4,14 @@
 
 namespace fusesim::fuse {
 
+void InputQueue::push_front(RequestList& requests) {
+    for (Request& request : requests) {
+        request.station = Station::pending;
+        request.flags.set(Flag::pending);
+    }
+    pending_.splice(pending_.begin(), requests);
+}
+
 bool InputQueue::push_interrupt(Request& request) {
     if (request.has(Flag::interrupt_queued)) {
         return false;

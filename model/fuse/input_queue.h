@@ -51,6 +51,9 @@ class InputQueue {
         pending_.push_back(request);
     }
 
+    /// Puts requests before all others, in their order; they keep their ids.
+    void push_front(RequestList& requests);
+
     void push_forget(const Forget& forget) { forgets_.push_back(forget); }
 
     /// False if the request's interrupt is queued already.

@@ -22,6 +22,7 @@ std::vector<KernelBehaviour> make_rows() {
         .unique_step = 1,
         .processing_lists = 1,
         .clone_fd = false,
+        .resend = false,
         .congestion_on_bdi = true,
         .read_buffer_holds_max_write = false,
         .lowest_error = -1000,
@@ -77,6 +78,7 @@ std::vector<KernelBehaviour> make_rows() {
     add("6.8", 39);
 
     row.passthrough = true;
+    row.resend = true;
     row.send_tracepoint = SendTracepoint::before_id;
     add("6.12", 41);
 

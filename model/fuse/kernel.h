@@ -30,6 +30,7 @@ struct KernelBehaviour {
     std::uint8_t unique_step;        ///< 2: bit 0 marks the INTERRUPT of an id; 1: ids of their own
     std::uint16_t processing_lists;  ///< hash lists a descriptor; 1: one list, searched linearly
     bool clone_fd;                   ///< FUSE_DEV_IOC_CLONE
+    bool resend;                     ///< FUSE_NOTIFY_RESEND (since 6.9)
     bool congestion_on_bdi;          ///< a flag set and cleared at the threshold, else a test
     bool read_buffer_holds_max_write;  ///< least read buffer is max(8192, 80 + max_write)
     std::int32_t lowest_error;         ///< replies carry errors above this one
