@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 
 #include <ctime>
+#include <optional>
 #include <stdexcept>
 
 namespace fusesim::system {
@@ -68,16 +69,23 @@ class Stack {
     Stack(const Scenario& scenario, trace::Reader& reader, const SimulateOptions& options)
         : kernel_(fuse::nearest_kernel_behaviour(scenario.kernel.version)),
           cpu_(engine_, *scenario.host, scenario.run.seed),
-          dev_(cpu_, kernel_, connection_config(scenario, reader.header()), dev_config(scenario)),
+          dev_(std::in_place,
+               cpu_,
+               kernel_,
+               connection_config(scenario, reader.header()),
+               dev_config(scenario)),
           file_system_(make_file_system(scenario.daemon, scenario.run.seed)),
-          session_(dev_, *file_system_, session_config(scenario.daemon, scenario.mount)),
-          replay_(dev_, reader, replay_config(scenario.workload, options)) {}
+          session_(*dev_, *file_system_, session_config(scenario.daemon, scenario.mount)),
+          replay_(*dev_, reader, replay_config(scenario.workload, options)) {}
 
-    ~Stack() { engine_.kill_all(); }
+    ~Stack() {
+        engine_.kill_all();
+        dev_.reset();  // its queues let go of the requests that the workload owns
+    }
 
     void run() {
         engine_.run();
-        dev_.check(engine_.now());
+        dev_->check(engine_.now());
         session_.check(engine_.now());
     }
 
@@ -85,7 +93,7 @@ class Stack {
 
     const host::Cpu& cpu() const { return cpu_; }
 
-    const transport::DevFuse& dev() const { return dev_; }
+    const transport::DevFuse& dev() const { return *dev_; }
 
     const daemon::Session& session() const { return session_; }
 
@@ -125,7 +133,7 @@ class Stack {
     sim::Engine engine_;
     const fuse::KernelBehaviour& kernel_;
     host::Cpu cpu_;
-    transport::DevFuse dev_;
+    std::optional<transport::DevFuse> dev_;
     std::unique_ptr<daemon::FileSystem> file_system_;
     daemon::Session session_;
     workload::Replay replay_;
