@@ -1,5 +1,7 @@
 #include "trace/check.h"
 
+#include "fuse/opcode.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,11 +13,6 @@ namespace {
 constexpr std::size_t first_table = 1024;
 // Beyond this many requests in flight the oldest are forgotten, so that memory stays bounded.
 constexpr std::size_t largest_table = std::size_t{1} << 20;
-
-// The protocol's messages that get no reply (or, for INTERRUPT, hardly ever).
-bool has_no_reply(std::uint32_t opcode) {
-    return opcode == 2 || opcode == 36 || opcode == 41 || opcode == 42;
-}
 
 std::int64_t last_seen(const Record& record) {
     return std::max({record.ended, record.resumed, record.replied});
@@ -90,7 +87,7 @@ Fault Checker::check(const Record& record) {
         if (record.queued < last_queued_) {
             return Fault::queued_backwards;
         }
-        if (track_ && record.unique != 0 && !has_no_reply(record.opcode)) {
+        if (track_ && record.unique != 0 && fuse::expects_reply(fuse::Opcode{record.opcode})) {
             const std::int64_t end = last_seen(record);
             if (!takes_off(record.unique, record.queued, end == unknown_time ? time_limit : end)) {
                 return Fault::unique_in_flight;

@@ -25,6 +25,9 @@ class Decoder {
     /// Of the last record, and of one of its members where the form can tell.
     virtual config::Place place(std::optional<Column> column) const = 0;
 
+    /// What messages about the last record begin with, where the place does not name it.
+    virtual std::string subject() const { return ""; }
+
     std::optional<std::uint64_t> expected_records;  ///< from the end mark, maybe ahead of time
     std::optional<std::uint64_t> content_hash;
     std::vector<std::string> warnings;

@@ -89,6 +89,16 @@ bool percent_decode(std::string_view text, std::string& out) {
     return true;
 }
 
+void parse_lines(std::string_view text, HeaderParser& parser, const config::Place& place) {
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        if (end > 0) {
+            parser.line(text.substr(0, end), place);
+        }
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+}
+
 std::string header_lines(const Header& header) {
     std::string out;
     put(out, "layer", layer_name(header.layer));
@@ -148,7 +158,9 @@ void HeaderParser::line(std::string_view text, const config::Place& place) {
     std::string_view raw = text.substr(colon + 1);
     raw.remove_prefix(std::min(raw.find_first_not_of(' '), raw.size()));
     config::Place at = place;
-    at.column += static_cast<int>(raw.data() - text.data());
+    if (at.line > 0) {
+        at.column += static_cast<int>(raw.data() - text.data());
+    }
     std::string value;
     if (!percent_decode(raw, value)) {
         throw config::Error(

@@ -37,6 +37,9 @@ class HeaderParser {
     bool has_layer_ = false;
 };
 
+/// Hands the lines of `text` to `parser`; all are placed at `place`.
+void parse_lines(std::string_view text, HeaderParser& parser, const config::Place& place);
+
 /// Appends `bytes` with everything but printable ASCII percent-encoded, and also `%`, and the
 /// characters of `also`.
 void percent_encode(std::string_view bytes, std::string_view also, std::string& out);

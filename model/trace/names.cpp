@@ -1,5 +1,7 @@
 #include "trace/names.h"
 
+#include "fuse/opcode.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -11,64 +13,6 @@ namespace fusesim::trace {
 namespace {
 
 constexpr std::array<std::string_view, 3> layers = {"fuse", "syscall", "block"};
-
-// Index = protocol number; "" where the protocol has a gap.
-constexpr std::array<std::string_view, 54> fuse_names = {"",
-                                                         "LOOKUP",
-                                                         "FORGET",
-                                                         "GETATTR",
-                                                         "SETATTR",
-                                                         "READLINK",
-                                                         "SYMLINK",
-                                                         "",
-                                                         "MKNOD",
-                                                         "MKDIR",
-                                                         "UNLINK",
-                                                         "RMDIR",
-                                                         "RENAME",
-                                                         "LINK",
-                                                         "OPEN",
-                                                         "READ",
-                                                         "WRITE",
-                                                         "STATFS",
-                                                         "RELEASE",
-                                                         "",
-                                                         "FSYNC",
-                                                         "SETXATTR",
-                                                         "GETXATTR",
-                                                         "LISTXATTR",
-                                                         "REMOVEXATTR",
-                                                         "FLUSH",
-                                                         "INIT",
-                                                         "OPENDIR",
-                                                         "READDIR",
-                                                         "RELEASEDIR",
-                                                         "FSYNCDIR",
-                                                         "GETLK",
-                                                         "SETLK",
-                                                         "SETLKW",
-                                                         "ACCESS",
-                                                         "CREATE",
-                                                         "INTERRUPT",
-                                                         "BMAP",
-                                                         "DESTROY",
-                                                         "IOCTL",
-                                                         "POLL",
-                                                         "NOTIFY_REPLY",
-                                                         "BATCH_FORGET",
-                                                         "FALLOCATE",
-                                                         "READDIRPLUS",
-                                                         "RENAME2",
-                                                         "LSEEK",
-                                                         "COPY_FILE_RANGE",
-                                                         "SETUPMAPPING",
-                                                         "REMOVEMAPPING",
-                                                         "SYNCFS",
-                                                         "TMPFILE",
-                                                         "STATX",
-                                                         "COPY_FILE_RANGE_64"};
-
-constexpr std::uint32_t cuse_init = 4096;
 
 // Index = trace::Call.
 constexpr std::array<std::string_view, 46> call_names = {
@@ -83,25 +27,22 @@ constexpr std::array<std::string_view, 46> call_names = {
 
 using Numbers = std::unordered_map<std::string_view, std::uint32_t>;
 
-template <class Names>
-Numbers number_by_name(const Names& names) {
-    Numbers numbers;
-    for (std::uint32_t i = 0; i < names.size(); ++i) {
-        if (!names[i].empty()) {
-            numbers.emplace(names[i], i);
-        }
-    }
-    return numbers;
-}
-
 const Numbers& numbers_of(Layer layer) {
-    static const Numbers fuse = [] {
-        Numbers numbers = number_by_name(fuse_names);
-        numbers.emplace("CUSE_INIT", cuse_init);
+    static const Numbers requests = [] {
+        Numbers numbers;
+        for (const fuse::OpcodeInfo& info : fuse::opcodes()) {
+            numbers.emplace(info.name, static_cast<std::uint32_t>(info.opcode));
+        }
         return numbers;
     }();
-    static const Numbers calls = number_by_name(call_names);
-    return layer == Layer::fuse ? fuse : calls;
+    static const Numbers calls = [] {
+        Numbers numbers;
+        for (std::uint32_t i = 0; i < call_names.size(); ++i) {
+            numbers.emplace(call_names[i], i);
+        }
+        return numbers;
+    }();
+    return layer == Layer::fuse ? requests : calls;
 }
 
 }  // namespace
@@ -120,10 +61,8 @@ std::optional<Layer> layer_of(std::string_view name) {
 
 std::string_view opcode_name(Layer layer, std::uint32_t opcode) {
     if (layer == Layer::fuse) {
-        if (opcode == cuse_init) {
-            return "CUSE_INIT";
-        }
-        return opcode < fuse_names.size() ? fuse_names[opcode] : std::string_view();
+        const std::optional<fuse::Opcode> known = fuse::opcode_from_number(opcode);
+        return known ? fuse::to_text(*known) : std::string_view();
     }
     return opcode < call_names.size() ? call_names[opcode] : std::string_view();
 }

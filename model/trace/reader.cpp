@@ -1,5 +1,6 @@
 #include "trace/reader.h"
 
+#include "trace/binary.h"
 #include "trace/check.h"
 #include "trace/source.h"
 #include "trace/text.h"
@@ -17,6 +18,8 @@ class Reader::State {
         }
         if (begin == text_magic) {
             decoder = std::make_unique<TextDecoder>(source, header, options.lenient);
+        } else if (source.peek(binary_magic.size()) == binary_magic) {
+            decoder = std::make_unique<BinaryDecoder>(source, header, options.lenient);
         } else {
             source.fail("this is not a fusesim trace",
                         "other formats are read by: fusesim trace convert IN OUT");
@@ -49,7 +52,9 @@ bool Reader::next(Record& record) {
     const Fault fault = state.checker->check(record);
     if (fault != Fault::none) {
         const Defect defect = state.checker->explain(fault, record);
-        throw config::Error(state.decoder->place(defect.column), defect.message, defect.hint);
+        throw config::Error(state.decoder->place(defect.column),
+                            state.decoder->subject() + defect.message,
+                            defect.hint);
     }
     return true;
 }
@@ -76,7 +81,8 @@ const std::vector<std::string>& Reader::warnings() const {
 
 bool is_trace(const std::string& path) {
     ByteSource source(path, true);
-    return source.peek(text_magic.size()) == text_magic;
+    return source.peek(text_magic.size()) == text_magic ||
+           source.peek(binary_magic.size()) == binary_magic;
 }
 
 }  // namespace fusesim::trace

@@ -398,12 +398,16 @@ std::string TextEncoder::head(const Header& header) const {
     return out;
 }
 
-std::optional<Column> TextEncoder::add(const Record& record, std::string& out) const {
+std::optional<Column> TextEncoder::missing(const Record& record) const {
     for (const Column column : absent_) {
         if (is_set(column, record)) {
             return column;
         }
     }
+    return std::nullopt;
+}
+
+void TextEncoder::add(const Record& record, std::string& out) const {
     bool first = true;
     for (const Column column : columns_) {
         if (!first) {
@@ -435,7 +439,6 @@ std::optional<Column> TextEncoder::add(const Record& record, std::string& out) c
         }
     }
     out += '\n';
-    return std::nullopt;
 }
 
 std::string TextEncoder::end(std::uint64_t records,

@@ -54,8 +54,11 @@ class TextEncoder {
 
     std::string head(const Header& header) const;
 
-    /// Appends one line; the first set member that has no column is returned instead.
-    std::optional<Column> add(const Record& record, std::string& out) const;
+    /// The first set member that has no column.
+    std::optional<Column> missing(const Record& record) const;
+
+    /// Appends one line.
+    void add(const Record& record, std::string& out) const;
 
     static std::string end(std::uint64_t records, std::uint64_t hash, const std::string& changed);
 

@@ -1,6 +1,7 @@
 #include "trace/writer.h"
 
 #include "config/error.h"
+#include "trace/binary.h"
 #include "trace/check.h"
 #include "trace/content_hash.h"
 #include "trace/text.h"
@@ -10,6 +11,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 
 namespace fusesim::trace {
@@ -99,8 +101,13 @@ class Writer::State {
         if (header.layer == Layer::block) {
             throw std::invalid_argument("layer block is reserved");
         }
-        text.emplace(header.layer, options.columns);
-        out.buffer = text->head(header);
+        if (options.form == Form::text) {
+            text.emplace(header.layer, options.columns);
+            out.buffer = text->head(header);
+        } else {
+            binary.emplace(options.compression);
+            out.buffer = BinaryEncoder::head(header);
+        }
     }
 
     Header header;
@@ -108,6 +115,7 @@ class Writer::State {
     Checker checker;
     Output out;
     std::optional<TextEncoder> text;
+    std::optional<BinaryEncoder> binary;
     ContentHash hash;
     std::uint64_t records = 0;
     bool finished = false;
@@ -126,13 +134,23 @@ Writer::~Writer() {
 
 void Writer::add(const Record& record) {
     State& state = *state_;
+    if (state.text) {
+        if (const auto column = state.text->missing(record)) {
+            throw std::invalid_argument(std::string("the trace has no column ") +
+                                        std::string(column_name(*column)));
+        }
+    }
     const Fault fault = state.checker.check(record);
     if (fault != Fault::none) {
         throw std::invalid_argument(state.checker.explain(fault, record).message);
     }
-    if (const auto missing = state.text->add(record, state.out.buffer)) {
-        throw std::invalid_argument("the trace has no column " +
-                                    std::string(column_name(*missing)));
+    if (state.text) {
+        state.text->add(record, state.out.buffer);
+    } else {
+        state.binary->add(record);
+        if (state.binary->full()) {
+            state.binary->flush(state.out.buffer);
+        }
     }
     state.hash.add(record);
     ++state.records;
@@ -140,6 +158,9 @@ void Writer::add(const Record& record) {
 }
 
 void Writer::flush() {
+    if (state_->binary) {
+        state_->binary->flush(state_->out.buffer);
+    }
     state_->out.drain();
 }
 
@@ -149,8 +170,14 @@ void Writer::finish() {
         return;
     }
     state.finished = true;
-    state.out.buffer += TextEncoder::end(
-        state.records, state.hash.value(), changed_lines(state.written_header, state.header));
+    const std::string changed = changed_lines(state.written_header, state.header);
+    const std::uint64_t hash = state.hash.value();
+    if (state.binary) {
+        state.binary->flush(state.out.buffer);
+        state.out.buffer += BinaryEncoder::end(state.records, hash, changed, state.out.size());
+    } else {
+        state.out.buffer += TextEncoder::end(state.records, hash, changed);
+    }
     state.out.close();
 }
 
