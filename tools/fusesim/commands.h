@@ -25,5 +25,6 @@ using Add = void (*)(CLI::App& program, int& status);
 
 void add_replay(CLI::App& program, int& status);
 void add_run(CLI::App& program, int& status);
+void add_trace(CLI::App& program, int& status);
 
 }  // namespace fusesim::commands

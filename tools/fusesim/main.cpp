@@ -18,6 +18,7 @@ namespace {
 const std::initializer_list<commands::Add> all_commands = {
     commands::add_run,
     commands::add_replay,
+    commands::add_trace,
 };
 
 int run(int argc, char** argv) {

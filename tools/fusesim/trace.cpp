@@ -1,0 +1,571 @@
+#include "commands.h"
+#include "config/error.h"
+#include "trace/anonymise.h"
+#include "trace/content_hash.h"
+#include "trace/import.h"
+#include "trace/names.h"
+#include "trace/reader.h"
+#include "trace/stats.h"
+#include "trace/text.h"
+#include "trace/writer.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fusesim::commands {
+
+namespace {
+
+using trace::Form;
+using trace::Reader;
+using trace::Record;
+using trace::Writer;
+
+// What a signal must remove; empty if nothing.
+char unfinished_path[4096];
+
+extern "C" void remove_unfinished(int signal) {
+    if (unfinished_path[0] != '\0') {
+        unlink(unfinished_path);
+    }
+    std::signal(signal, SIG_DFL);
+    raise(signal);
+}
+
+/// Where a command writes: a file beside the real one that takes its name only once it is whole.
+class SafeOutput {
+  public:
+    explicit SafeOutput(const std::string& path) : path_(path), writing_(path) {
+        struct stat about {};
+
+        const bool special = stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode);
+        if (path == "-" || special) {
+            return;
+        }
+        writing_ = fmt::format("{}.unfinished-{}", path, getpid());
+        if (writing_.size() < sizeof unfinished_path) {
+            std::memcpy(unfinished_path, writing_.c_str(), writing_.size() + 1);
+        }
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+            std::signal(signal, remove_unfinished);
+        }
+    }
+
+    SafeOutput(const SafeOutput&) = delete;
+    SafeOutput& operator=(const SafeOutput&) = delete;
+
+    ~SafeOutput() {
+        if (writing_ != path_) {
+            unlink(writing_.c_str());
+            unfinished_path[0] = '\0';
+        }
+    }
+
+    const std::string& writing() const { return writing_; }
+
+    void keep() {
+        if (writing_ == path_) {
+            return;
+        }
+        if (std::rename(writing_.c_str(), path_.c_str()) != 0) {
+            throw config::Error({path_}, std::string("cannot create: ") + std::strerror(errno));
+        }
+        unfinished_path[0] = '\0';
+        writing_ = path_;
+    }
+
+  private:
+    std::string path_;
+    std::string writing_;
+};
+
+/// One line on a terminal's stderr that says how far long work is.
+class Progress {
+  public:
+    ~Progress() {
+        if (shown_) {
+            std::fputs("\r\033[K", stderr);
+        }
+    }
+
+    void step(double share) {
+        if (++records_ % 65'536 != 0 || !terminal_) {
+            return;
+        }
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_ < std::chrono::milliseconds(500)) {
+            return;
+        }
+        last_ = now;
+        shown_ = true;
+        fmt::print(stderr, "\r\033[K{:.1f} million records", static_cast<double>(records_) * 1e-6);
+        if (share > 0) {
+            fmt::print(stderr, ", {:.0f} %", 100 * share);
+        }
+        std::fflush(stderr);
+    }
+
+  private:
+    bool terminal_ = isatty(STDERR_FILENO) == 1;
+    bool shown_ = false;
+    std::uint64_t records_ = 0;
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+void print_warnings(const Reader& reader) {
+    for (const std::string& warning : reader.warnings()) {
+        fmt::print(stderr, "warning: {}\n", warning);
+    }
+}
+
+Form form_of(const std::string& to, const std::string& path) {
+    if (!to.empty()) {
+        return to == "text" ? Form::text : Form::binary;
+    }
+    return path == "-" || path.ends_with(".txt") ? Form::text : Form::binary;
+}
+
+// A text trace declares its columns before its records: this is why the input is read twice.
+std::vector<trace::Column> used_columns(const std::string& path, bool lenient) {
+    struct stat about {};
+
+    if (path == "-" || stat(path.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) {
+        return {};
+    }
+    Reader reader(path, {lenient});
+    trace::UsedColumns used;
+    Record record;
+    while (reader.next(record)) {
+        used.add(record);
+    }
+    return used.list();
+}
+
+// Whatever a writer refuses comes from a defect of the input that the reader cannot see.
+void add(Writer& writer, const Record& record, const config::Place& place) {
+    try {
+        writer.add(record);
+    } catch (const std::invalid_argument& refused) {
+        throw config::Error(place, refused.what());
+    }
+}
+
+struct Rewrite {
+    std::string in;
+    std::string out;
+    std::string to;
+    bool lenient = false;
+};
+
+/// Copies a trace record by record, `change` in between. The result's header is the input's as
+/// `change_header` makes it.
+template <class Change, class ChangeHeader>
+void rewrite(const Rewrite& files, Change change, ChangeHeader change_header) {
+    trace::WriteOptions options;
+    options.form = form_of(files.to, files.out);
+    if (options.form == Form::text) {
+        options.columns = used_columns(files.in, files.lenient);
+    }
+    SafeOutput output(files.out);
+    Reader reader(files.in, {files.lenient});
+    trace::Header header = reader.header();
+    change_header(header);
+    Writer writer(output.writing(), header, options);
+    Progress progress;
+    Record record;
+    while (reader.next(record)) {
+        change(record);
+        add(writer, record, reader.place());
+        progress.step(reader.progress());
+    }
+    writer.header() = reader.header();
+    change_header(writer.header());
+    writer.finish();
+    output.keep();
+    print_warnings(reader);
+}
+
+void print_report(const trace::ImportReport& report, const trace::Importer& importer) {
+    fmt::print(stderr,
+               "{}: {} lines, {} records, {} requests without reply, {} replies without request\n",
+               importer.name,
+               report.lines,
+               report.records,
+               report.unanswered,
+               report.orphans);
+    if (report.lost > 0) {
+        fmt::print(stderr, "warning: the tracer lost {} events\n", report.lost);
+    }
+    if (report.other_connections > 0) {
+        fmt::print(stderr, "{} lines of other connections left out\n", report.other_connections);
+    }
+    if (report.unknown > 0) {
+        fmt::print(stderr, "warning: {} lines not understood:\n", report.unknown);
+        for (const auto& [kind, count] : report.kinds) {
+            fmt::print(stderr, "  {:>8}  {}\n", count, kind);
+        }
+    }
+}
+
+void import(const Rewrite& files,
+            const std::string& from,
+            const std::optional<std::uint64_t>& connection) {
+    trace::ByteSource source(files.in, files.lenient);
+    if (source.peek(1).empty()) {
+        source.fail("the file is empty", "a trace has at least one request");
+    }
+    const trace::Importer* const importer =
+        from.empty() ? trace::recognise(source) : trace::find_importer(from);
+    if (importer == nullptr) {
+        std::string known = "fusesim";
+        for (const trace::Importer& each : trace::importers()) {
+            known += fmt::format(", {}", each.name);
+        }
+        source.fail("the format is not recognised", "known formats: " + known);
+    }
+    SafeOutput output(files.out);
+    trace::Header header;
+    header.tool = fmt::format("fusesim {}", FUSESIM_VERSION);
+    // Made with the first record, when the header is as complete as the format allows.
+    std::unique_ptr<Writer> writer;
+    Progress progress;
+    const auto sink = [&](const Record& record) {
+        if (!writer) {
+            trace::WriteOptions options;
+            options.form = form_of(files.to, files.out);
+            options.columns = importer->columns;
+            writer = std::make_unique<Writer>(output.writing(), header, options);
+        }
+        add(*writer, record, {source.path(), source.line_number(), 1});
+        progress.step(source.progress());
+    };
+    const trace::ImportReport report =
+        importer->run(source, header, sink, {files.lenient, connection});
+    writer->header() = header;
+    writer->finish();
+    output.keep();
+    print_report(report, *importer);
+}
+
+void convert(const Rewrite& files,
+             const std::string& from,
+             const std::optional<std::uint64_t>& connection) {
+    if (from.empty() && files.in == "-") {
+        throw config::Error({"command line"},
+                            "--from is needed for standard input",
+                            "for example --from tracefs, or --from fusesim for an own trace");
+    }
+    if (from == "fusesim" || (from.empty() && trace::is_trace(files.in))) {
+        rewrite(
+            files, [](Record&) {}, [](trace::Header&) {});
+    } else {
+        import(files, from, connection);
+    }
+}
+
+void head(const std::string& path, std::uint64_t count, bool lenient) {
+    Reader reader(path, {lenient});
+    std::vector<Record> records;
+    trace::UsedColumns used;
+    Record record;
+    while (records.size() < count && reader.next(record)) {
+        used.add(record);
+        records.push_back(record);
+    }
+    const trace::TextEncoder encoder(reader.header().layer, used.list());
+    std::string text = encoder.head(reader.header());
+    for (const Record& each : records) {
+        encoder.add(each, text);
+    }
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    print_warnings(reader);
+}
+
+nlohmann::ordered_json spans_json(const trace::Spans& spans) {
+    return {{"mean", spans.mean_s()},
+            {"p50", spans.quantile_s(0.5)},
+            {"p95", spans.quantile_s(0.95)},
+            {"p99", spans.quantile_s(0.99)},
+            {"p999", spans.quantile_s(0.999)},
+            {"max", spans.max_s()}};
+}
+
+nlohmann::ordered_json stats_json(const Reader& reader, const trace::Stats& stats) {
+    nlohmann::ordered_json out = {
+        {"schema_version", 1},
+        {"layer", trace::layer_name(reader.header().layer)},
+        {"records", stats.records()},
+        {"duration_s", stats.duration_s()},
+        {"lost", reader.header().lost},
+    };
+    if (reader.content_hash()) {
+        out["content"] = trace::hash_text(*reader.content_hash());
+    }
+    out["opcodes"] = nlohmann::ordered_json::object();
+    for (const auto& [number, opcode] : stats.opcodes()) {
+        nlohmann::ordered_json one = {{"count", opcode.count},
+                                      {"errors", opcode.errors},
+                                      {"background", opcode.background},
+                                      {"bytes_in", opcode.bytes_in},
+                                      {"bytes_out", opcode.bytes_out}};
+        if (opcode.latency.count() > 0) {
+            one["latency_s"] = spans_json(opcode.latency);
+        }
+        if (opcode.queue.count() > 0) {
+            one["phases_s"] = {{"queue", opcode.queue.mean_s()},
+                               {"processing", opcode.processing.mean_s()},
+                               {"reply", opcode.reply.mean_s()}};
+        }
+        out["opcodes"][trace::opcode_text(reader.header().layer, number)] = std::move(one);
+    }
+    return out;
+}
+
+std::string time_text(double seconds) {
+    for (const auto& [unit, factor] :
+         {std::pair("ns", 1e9), std::pair("us", 1e6), std::pair("ms", 1e3)}) {
+        if (seconds * factor < 1000) {
+            const double value = seconds * factor;
+            return fmt::format("{:.{}f} {}", value, value < 10 ? 2 : value < 100 ? 1 : 0, unit);
+        }
+    }
+    return fmt::format("{:.2f} s", seconds);
+}
+
+void print_stats(const Reader& reader, const trace::Stats& stats) {
+    const trace::Header& header = reader.header();
+    fmt::print("layer {}, {} records in {}",
+               trace::layer_name(header.layer),
+               stats.records(),
+               time_text(stats.duration_s()));
+    if (header.lost > 0) {
+        fmt::print(", {} events lost", header.lost);
+    }
+    fmt::print("\n");
+    for (const auto& [key, value] : {std::pair("tool", header.tool),
+                                     std::pair("kernel", header.kernel),
+                                     std::pair("started", header.started)}) {
+        if (!value.empty()) {
+            fmt::print("{} {}\n", key, value);
+        }
+    }
+    fmt::print("\n{:<16} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10}\n",
+               "",
+               "count",
+               "errors",
+               "mean",
+               "p50",
+               "p99",
+               "max");
+    for (const auto& [number, opcode] : stats.opcodes()) {
+        fmt::print("{:<16} {:>9} {:>7}",
+                   trace::opcode_text(header.layer, number),
+                   opcode.count,
+                   opcode.errors);
+        if (opcode.latency.count() > 0) {
+            fmt::print(" {:>10} {:>10} {:>10} {:>10}",
+                       time_text(opcode.latency.mean_s()),
+                       time_text(opcode.latency.quantile_s(0.5)),
+                       time_text(opcode.latency.quantile_s(0.99)),
+                       time_text(opcode.latency.max_s()));
+        } else {
+            fmt::print(" {:>10} {:>10} {:>10} {:>10}", "-", "-", "-", "-");
+        }
+        fmt::print("\n");
+    }
+}
+
+void stats(const std::string& path, const std::string& json, bool lenient) {
+    Reader reader(path, {lenient});
+    trace::Stats stats;
+    Progress progress;
+    Record record;
+    while (reader.next(record)) {
+        stats.add(record);
+        progress.step(reader.progress());
+    }
+    if (json.empty()) {
+        print_stats(reader, stats);
+    } else if (json == "-") {
+        fmt::print("{}\n", stats_json(reader, stats).dump(2));
+    } else {
+        SafeOutput output(json);
+        std::ofstream file(output.writing());
+        file << stats_json(reader, stats).dump(2) << '\n';
+        file.close();
+        if (!file) {
+            throw config::Error({json}, "cannot write");
+        }
+        output.keep();
+    }
+    print_warnings(reader);
+}
+
+trace::Key parse_key(const std::string& text) {
+    trace::Key key{};
+    if (text.empty()) {
+        if (getentropy(key.data(), key.size()) != 0) {
+            throw Unavailable("no random numbers: give --key HEX");
+        }
+        return key;
+    }
+    const bool fine = text.size() == 2 * key.size() &&
+                      text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    if (!fine) {
+        throw config::Error(
+            {"command line"},
+            fmt::format("--key '{}' is not 32 hexadecimal digits", text.substr(0, 64)),
+            "make one with: openssl rand -hex 16");
+    }
+    for (std::size_t i = 0; i < key.size(); ++i) {
+        key[i] = static_cast<std::uint8_t>(std::stoul(text.substr(2 * i, 2), nullptr, 16));
+    }
+    return key;
+}
+
+void anonymise(const Rewrite& files, const std::string& key, bool keep_extensions) {
+    trace::Anonymiser anonymiser(parse_key(key), keep_extensions);
+    trace::Layer layer = trace::Layer::fuse;
+    rewrite(
+        files,
+        [&](Record& record) { anonymiser.apply(record, layer); },
+        [&](trace::Header& header) {
+            layer = header.layer;
+            anonymiser.apply(header);
+        });
+}
+
+// What the options of all four subcommands are kept in until the program runs them.
+struct Options {
+    Rewrite files;
+    std::string path;
+    std::string from;
+    std::string key;
+    std::string json;
+    std::optional<std::uint64_t> connection;
+    std::uint64_t count = 10;
+    bool keep_extensions = false;
+};
+
+std::string formats_help() {
+    std::string text = "fusesim (own traces, text or binary)";
+    for (const trace::Importer& importer : trace::importers()) {
+        text += fmt::format("; {} ({})", importer.name, importer.what);
+    }
+    return text;
+}
+
+constexpr const char* lenient_help =
+    "go on past damage: take what a cut-off or partly understood file still holds, and say what "
+    "was left out";
+
+void add_files(CLI::App& command, Rewrite& files) {
+    command.add_option("IN", files.in, "trace to read; - is standard input")->required();
+    command
+        .add_option("OUT",
+                    files.out,
+                    "trace to write; - is standard output. Appears only once it is complete")
+        ->required();
+    command
+        .add_option("--to",
+                    files.to,
+                    "form of OUT; without it, text if OUT ends in .txt or is -, else binary")
+        ->check(CLI::IsMember({"text", "binary"}));
+    command.add_flag("--lenient", files.lenient, lenient_help);
+}
+
+}  // namespace
+
+void add_trace(CLI::App& program, int& status) {
+    CLI::App& trace = *program.add_subcommand(
+        "trace", "Convert, look into, count and anonymise traces (format: model/trace/README.md)");
+    trace.require_subcommand(1);
+    const auto options = std::make_shared<Options>();
+    const auto done = [&status] { status = fine; };
+
+    CLI::App& convert_app = *trace.add_subcommand(
+        "convert", "Read a trace of any known format and write it as text or binary");
+    add_files(convert_app, options->files);
+    std::vector<std::string> formats = {"fusesim"};
+    for (const trace::Importer& importer : trace::importers()) {
+        formats.emplace_back(importer.name);
+    }
+    convert_app
+        .add_option(
+            "--from", options->from, "format of IN, recognised without it: " + formats_help())
+        ->check(CLI::IsMember(formats));
+    convert_app.add_option("--connection",
+                           options->connection,
+                           "the FUSE connection to take from an input that mixes several");
+    convert_app.footer(
+        "Example, as root, from a private tracing instance:\n"
+        "  mkdir /sys/kernel/tracing/instances/mine\n"
+        "  echo 1 > /sys/kernel/tracing/instances/mine/events/fuse/enable\n"
+        "  cat /sys/kernel/tracing/instances/mine/trace_pipe > fuse.log   # until Ctrl-C\n"
+        "  fusesim trace convert fuse.log fuse.trace");
+    convert_app.callback([options, done] {
+        convert(options->files, options->from, options->connection);
+        done();
+    });
+
+    CLI::App& head_app =
+        *trace.add_subcommand("head", "Print the header and the first records as a text trace");
+    head_app.add_option("TRACE", options->path, "trace to read; - is standard input")->required();
+    head_app.add_option("-n,--records", options->count, "how many records")
+        ->capture_default_str()
+        ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1'000'000}));
+    head_app.add_flag("--lenient", options->files.lenient, lenient_help);
+    head_app.callback([options, done] {
+        head(options->path, options->count, options->files.lenient);
+        done();
+    });
+
+    CLI::App& stats_app =
+        *trace.add_subcommand("stats", "Count requests, errors, bytes and latency by opcode");
+    stats_app.add_option("TRACE", options->path, "trace to read; - is standard input")->required();
+    stats_app.add_option("--json", options->json, "write JSON to this file; - is standard output");
+    stats_app.add_flag("--lenient", options->files.lenient, lenient_help);
+    stats_app.footer(
+        "Latency runs from queued until the waiting caller runs again or, where the trace does "
+        "not\n"
+        "say, until the request ended.");
+    stats_app.callback([options, done] {
+        stats(options->path, options->json, options->files.lenient);
+        done();
+    });
+
+    CLI::App& anonymise_app = *trace.add_subcommand(
+        "anonymise", "Replace every name by a keyed hash; the shape of the tree stays");
+    add_files(anonymise_app, options->files);
+    anonymise_app.add_option("--key",
+                             options->key,
+                             "32 hexadecimal digits; the same key gives the same hashes again. "
+                             "Without it, random and forgotten");
+    anonymise_app.add_flag(
+        "--keep-extensions",
+        options->keep_extensions,
+        "leave what follows a name's last dot readable (up to 8 letters, digits)");
+    anonymise_app.footer(
+        "Each component of a path is hashed with SipHash; . and .. and the system's extended\n"
+        "attributes are kept. A hash is as long as the name, at least 11 characters. Header facts\n"
+        "that hold a path or an address are removed. Times, sizes and process ids stay.");
+    anonymise_app.callback([options, done] {
+        anonymise(options->files, options->key, options->keep_extensions);
+        done();
+    });
+}
+
+}  // namespace fusesim::commands
