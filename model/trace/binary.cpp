@@ -11,7 +11,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <map>
 #include <numeric>
 #include <type_traits>
 #include <utility>
@@ -95,13 +94,6 @@ constexpr bool is_relative(Column column) {
     return column >= Column::taken && column <= Column::resumed;
 }
 
-template <std::size_t... I>
-constexpr auto numbers_of_columns(std::index_sequence<I...>) {
-    return std::integer_sequence<std::size_t, (I + 1)...>();
-}
-
-using ColumnNumbers = decltype(numbers_of_columns(std::make_index_sequence<column_limit - 1>()));
-
 std::uint64_t as_number(Column column, const Record& record) {
     return visit(column, record, [](const auto& member) -> std::uint64_t {
         if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(member)>>) {
@@ -161,10 +153,10 @@ Codes make_codes(const std::vector<std::uint64_t>& values, bool with_unset) {
     std::uint64_t largest = 0;
     for (const std::uint64_t value : values) {
         std::uint64_t code = 0;
-        if (!with_unset) {
-            code = (value - result.base) / result.scale;
-        } else if (value != unset) {
-            code = (value - result.base) / result.scale + 1;
+        if (!with_unset || value != unset) {
+            code = value - result.base;
+            // Hardly a column has a divisor, and a division costs as much as all the rest.
+            code = (result.scale == 1 ? code : code / result.scale) + (with_unset ? 1 : 0);
         }
         largest = std::max(largest, code);
         result.codes.push_back(code);
@@ -174,6 +166,31 @@ Codes make_codes(const std::vector<std::uint64_t>& values, bool with_unset) {
         result.cost += plane_cost(result.codes, plane);
     }
     return result;
+}
+
+// The different values in ascending order; empty if they are too many for a dictionary.
+std::vector<std::int64_t> distinct(const std::vector<std::uint64_t>& values) {
+    constexpr std::size_t slots = 4 * dictionary_limit;
+    std::array<std::uint64_t, slots> table;
+    std::array<bool, slots> taken{};
+    std::vector<std::int64_t> words;
+    for (const std::uint64_t value : values) {
+        std::size_t at = (value * 0x9e3779b97f4a7c15U >> 40) % slots;
+        while (taken[at] && table[at] != value) {
+            at = (at + 1) % slots;
+        }
+        if (taken[at]) {
+            continue;
+        }
+        if (words.size() == dictionary_limit) {
+            return {};
+        }
+        taken[at] = true;
+        table[at] = value;
+        words.push_back(static_cast<std::int64_t>(value));
+    }
+    std::sort(words.begin(), words.end());
+    return words;
 }
 
 void store_planes(const std::vector<std::uint64_t>& codes, std::size_t width, std::string& out) {
@@ -724,13 +741,7 @@ bool BinaryDecoder::next(Record& record) {
             member = static_cast<Member>(values.values[i & values.mask]);
         }
     };
-    const auto fill_all = [&]<std::size_t... N>(std::integer_sequence<std::size_t, N...>) {
-        (visit(static_cast<Column>(N),
-               record,
-               [&](auto& member) { fill(static_cast<Column>(N), member); }),
-         ...);
-    };
-    fill_all(ColumnNumbers());
+    for_each_member(record, fill);
     return true;
 }
 
@@ -782,15 +793,14 @@ std::uint64_t BinaryEncoder::number_of(const std::string& name, NameTable& table
 }
 
 void BinaryEncoder::add(const Record& record) {
-    for (std::size_t i = 1; i < column_limit; ++i) {
-        const auto column = static_cast<Column>(i);
-        if (is_name(column)) {
-            const std::string& name = column == Column::name ? record.name : record.name2;
-            columns_[i].push_back(number_of(name, names_[name_index(column)]));
+    for_each_member(record, [this](Column column, const auto& member) {
+        std::vector<std::uint64_t>& values = columns_[static_cast<std::size_t>(column)];
+        if constexpr (std::is_same_v<decltype(member), const std::string&>) {
+            values.push_back(number_of(member, names_[name_index(column)]));
         } else {
-            columns_[i].push_back(as_number(column, record));
+            values.push_back(static_cast<std::uint64_t>(member));
         }
-    }
+    });
     ++count_;
 }
 
@@ -815,27 +825,22 @@ void BinaryEncoder::encode_numbers(Column column, std::string& out) {
             coding = Coding::delta;
             before_first = values[0] - deltas[0];
         }
-        std::map<std::int64_t, std::uint64_t> words;
-        for (const std::uint64_t value : values) {
-            words.emplace(static_cast<std::int64_t>(value), 0);
-            if (words.size() > dictionary_limit) {
-                break;
-            }
-        }
-        if (best.width > 1 && words.size() <= dictionary_limit) {
+        const std::vector<std::int64_t> words =
+            best.width > 1 ? distinct(values) : std::vector<std::int64_t>();
+        if (!words.empty()) {
             Codes index;
             std::uint64_t previous = 0;
-            std::uint64_t number = 0;
             store_varint(words.size(), dictionary);
-            for (auto& [word, place] : words) {
-                place = number++;
+            for (const std::int64_t word : words) {
                 store_varint(zigzag(static_cast<std::uint64_t>(word) - previous), dictionary);
                 previous = static_cast<std::uint64_t>(word);
             }
             for (const std::uint64_t value : values) {
-                index.codes.push_back(words[static_cast<std::int64_t>(value)]);
+                const auto place =
+                    std::lower_bound(words.begin(), words.end(), static_cast<std::int64_t>(value));
+                index.codes.push_back(static_cast<std::uint64_t>(place - words.begin()));
             }
-            index.width = width_of(number - 1);
+            index.width = width_of(words.size() - 1);
             index.cost = plane_cost(index.codes, 0) + static_cast<double>(dictionary.size());
             if (index.cost < best.cost) {
                 best = std::move(index);

@@ -34,17 +34,7 @@ std::string_view nearest_column(std::string_view name) {
 }
 
 bool is_set(Column column, const Record& record) {
-    static const Record fresh;
-    return visit(column, record, [column](const auto& member) {
-        using Member = std::remove_cvref_t<decltype(member)>;
-        return visit(column, fresh, [&member](const auto& unset) {
-            if constexpr (std::is_same_v<Member, std::remove_cvref_t<decltype(unset)>>) {
-                return member != unset;
-            } else {
-                return false;
-            }
-        });
-    });
+    return visit(column, record, [](const auto& member) { return !is_unset(member); });
 }
 
 void clear(Record& record) {
@@ -59,11 +49,9 @@ void clear(Record& record) {
 }
 
 void UsedColumns::add(const Record& record) {
-    for (std::size_t i = 1; i < column_limit; ++i) {
-        if (!used_[i] && is_set(static_cast<Column>(i), record)) {
-            used_[i] = true;
-        }
-    }
+    for_each_member(record, [this](Column column, const auto& member) {
+        used_[static_cast<std::size_t>(column)] |= !is_unset(member);
+    });
 }
 
 std::vector<Column> UsedColumns::list() const {

@@ -5,7 +5,10 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace fusesim::trace {
@@ -81,7 +84,7 @@ std::string_view nearest_column(std::string_view name);
 
 /// Calls `use` with the member of `record` that `column` names, in its own type.
 template <class AnyRecord, class Use>
-constexpr decltype(auto) visit(Column column, AnyRecord& record, Use&& use) {
+[[gnu::always_inline]] constexpr decltype(auto) visit(Column column, AnyRecord& record, Use&& use) {
     switch (column) {
         case Column::opcode:
             return use(record.opcode);
@@ -139,6 +142,33 @@ constexpr decltype(auto) visit(Column column, AnyRecord& record, Use&& use) {
             return use(record.service_blocked);
     }
     __builtin_unreachable();
+}
+
+/// What a member of this type holds in a fresh Record: times are unknown, CPUs -1, the rest empty.
+template <class Member>
+constexpr bool is_unset(const Member& member) {
+    if constexpr (std::is_same_v<Member, std::int64_t>) {
+        return member == unknown_time;
+    } else if constexpr (std::is_same_v<Member, std::int16_t>) {
+        return member == -1;
+    } else if constexpr (std::is_same_v<Member, std::string>) {
+        return member.empty();
+    } else {
+        return member == Member{};
+    }
+}
+
+/// Calls use(column, member) for each member of `record`, in the order of the columns' numbers;
+/// unrolled, for the loops that see every record.
+template <class AnyRecord, class Use>
+[[gnu::always_inline]] inline void for_each_member(AnyRecord& record, Use&& use) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (visit(static_cast<Column>(I + 1),
+               record,
+               [&](auto& member) { use(static_cast<Column>(I + 1), member); }),
+         ...);
+    }
+    (std::make_index_sequence<column_limit - 1>());
 }
 
 /// True if the member says something, that is, differs from a fresh Record's.

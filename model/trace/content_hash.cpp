@@ -53,8 +53,8 @@ struct ContentHash::State {
     }
 
     template <class Member>
-    void set(Column column, const Member& member, const Member& unset) {
-        if (member == unset) {
+    void set(Column column, const Member& member) {
+        if (is_unset(member)) {
             return;
         }
         bytes[used++] = static_cast<unsigned char>(column);
@@ -73,21 +73,12 @@ ContentHash& ContentHash::operator=(ContentHash&&) noexcept = default;
 ContentHash::~ContentHash() = default;
 
 void ContentHash::add(const Record& record) {
-    static const Record fresh;
     State& state = *state_;
     if (state.used + largest_fixed_part > batch) {
         state.drain();
     }
-    for (std::size_t i = 1; i < column_limit; ++i) {
-        const auto column = static_cast<Column>(i);
-        visit(column, record, [&](const auto& member) {
-            visit(column, fresh, [&](const auto& unset) {
-                if constexpr (std::is_same_v<decltype(member), decltype(unset)>) {
-                    state.set(column, member, unset);
-                }
-            });
-        });
-    }
+    for_each_member(record,
+                    [&state](Column column, const auto& member) { state.set(column, member); });
     state.bytes[state.used++] = 0;
 }
 

@@ -14,7 +14,7 @@ enum class Form : std::uint8_t { binary, text };
 
 struct WriteOptions {
     Form form = Form::binary;
-    int compression = 9;  ///< zstd level of a binary trace's blocks
+    int compression = 3;  ///< zstd level of a binary trace's blocks
     std::vector<Column> columns =
         {};  ///< of a text trace; empty: all. A set member left out is refused
 };

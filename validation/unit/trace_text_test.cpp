@@ -79,7 +79,7 @@ TEST_CASE("a text trace is plain ASCII, one line a record", "[unit]") {
     Writer writer(file.path(),
                   {},
                   {Form::text,
-                   9,
+                   3,
                    {Column::queued,
                     Column::opcode,
                     Column::unique,
@@ -119,7 +119,7 @@ TEST_CASE("a text trace may be written by hand: comments, FUSE_ names, no end li
 TEST_CASE("what a writer refuses leaves the trace whole", "[unit]") {
     const ScratchFile file;
     Writer writer(
-        file.path(), {}, {Form::text, 9, {Column::queued, Column::opcode, Column::taken}});
+        file.path(), {}, {Form::text, 3, {Column::queued, Column::opcode, Column::taken}});
     Record record;
     record.queued = 10;
     writer.add(record);
