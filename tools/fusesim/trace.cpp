@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "config/error.h"
+#include "progress.h"
 #include "trace/anonymise.h"
 #include "trace/content_hash.h"
 #include "trace/import.h"
@@ -15,7 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -92,37 +92,21 @@ class SafeOutput {
     std::string writing_;
 };
 
-/// One line on a terminal's stderr that says how far long work is.
-class Progress {
+/// Shows progress now and then: asking at each record would cost more than reading it.
+class Steps {
   public:
-    ~Progress() {
-        if (shown_) {
-            std::fputs("\r\033[K", stderr);
-        }
-    }
+    explicit Steps(const std::string& what) : progress_(what) {}
 
-    void step(double share) {
-        if (++records_ % 65'536 != 0 || !terminal_) {
-            return;
+    template <class Share>
+    void step(const Share& share) {
+        if (++records_ % 65'536 == 0) {
+            progress_.show(share());
         }
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::milliseconds(500)) {
-            return;
-        }
-        last_ = now;
-        shown_ = true;
-        fmt::print(stderr, "\r\033[K{:.1f} million records", static_cast<double>(records_) * 1e-6);
-        if (share > 0) {
-            fmt::print(stderr, ", {:.0f} %", 100 * share);
-        }
-        std::fflush(stderr);
     }
 
   private:
-    bool terminal_ = isatty(STDERR_FILENO) == 1;
-    bool shown_ = false;
+    Progress progress_;
     std::uint64_t records_ = 0;
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 void print_warnings(const Reader& reader) {
@@ -147,9 +131,11 @@ std::vector<trace::Column> used_columns(const std::string& path, bool lenient) {
     }
     Reader reader(path, {lenient});
     trace::UsedColumns used;
+    Steps steps("columns of " + path);
     Record record;
     while (reader.next(record)) {
         used.add(record);
+        steps.step([&] { return reader.progress(); });
     }
     return used.list();
 }
@@ -184,12 +170,12 @@ void rewrite(const Rewrite& files, Change change, ChangeHeader change_header) {
     trace::Header header = reader.header();
     change_header(header);
     Writer writer(output.writing(), header, options);
-    Progress progress;
+    Steps steps("write " + files.out);
     Record record;
     while (reader.next(record)) {
         change(record);
         add(writer, record, reader.place());
-        progress.step(reader.progress());
+        steps.step([&] { return reader.progress(); });
     }
     writer.header() = reader.header();
     change_header(writer.header());
@@ -241,7 +227,7 @@ void import(const Rewrite& files,
     header.tool = fmt::format("fusesim {}", FUSESIM_VERSION);
     // Made with the first record, when the header is as complete as the format allows.
     std::unique_ptr<Writer> writer;
-    Progress progress;
+    Steps steps("import " + files.in);
     const auto sink = [&](const Record& record) {
         if (!writer) {
             trace::WriteOptions options;
@@ -250,7 +236,7 @@ void import(const Rewrite& files,
             writer = std::make_unique<Writer>(output.writing(), header, options);
         }
         add(*writer, record, {source.path(), source.line_number(), 1});
-        progress.step(source.progress());
+        steps.step([&] { return source.progress(); });
     };
     const trace::ImportReport report =
         importer->run(source, header, sink, {files.lenient, connection});
@@ -391,11 +377,11 @@ void print_stats(const Reader& reader, const trace::Stats& stats) {
 void stats(const std::string& path, const std::string& json, bool lenient) {
     Reader reader(path, {lenient});
     trace::Stats stats;
-    Progress progress;
+    Steps steps("count " + path);
     Record record;
     while (reader.next(record)) {
         stats.add(record);
-        progress.step(reader.progress());
+        steps.step([&] { return reader.progress(); });
     }
     if (json.empty()) {
         print_stats(reader, stats);
