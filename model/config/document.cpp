@@ -185,6 +185,7 @@ std::shared_ptr<const std::string> joined(const std::vector<std::string>& overri
 
 Override parse_override(const std::string& text, const Place& place, std::size_t& values) {
     const std::string hint = "write key.path=value";
+    check_text(text, fmt::format("{}:{}", command_line, place.line));
     if (text.find('\n') != std::string::npos) {
         Place whole = place;
         whole.source = nullptr;

@@ -96,7 +96,10 @@ void Map::report_unknown(const Entry& entry) {
     } else if (const std::string near = nearest(entry.key, known_); !near.empty()) {
         hint = fmt::format("did you mean '{}'?", near);
     } else {
-        for (const Setting& setting : reading_->reference()) {
+        if (!reading_->settings) {
+            reading_->settings = reading_->reference();
+        }
+        for (const Setting& setting : *reading_->settings) {
             if (last_key(setting.path) == entry.key) {
                 hint = fmt::format("did you mean '{}'?", setting.path);
                 break;

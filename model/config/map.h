@@ -40,6 +40,7 @@ namespace detail {
 struct Reading {
     Problems problems;
     std::function<std::vector<Setting>()> reference;
+    std::optional<std::vector<Setting>> settings;  // what reference() gave, once it was needed
 };
 
 template <class T>

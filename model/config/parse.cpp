@@ -235,6 +235,14 @@ std::size_t first_non_text(const std::string& text) {
         } else if (byte >= 0x80 || (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r')) {
             return i;
         }
+        if (length > 2 && i + 1 < text.size()) {
+            // Second bytes of overlong forms, surrogates and what lies beyond Unicode.
+            const auto second = static_cast<unsigned char>(text[i + 1]);
+            if ((byte == 0xe0 && second < 0xa0) || (byte == 0xed && second > 0x9f) ||
+                (byte == 0xf0 && second < 0x90) || (byte == 0xf4 && second > 0x8f)) {
+                return i;
+            }
+        }
         for (std::size_t k = 1; k < length; ++k) {
             if (i + k >= text.size() || (static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) {
                 return i;
@@ -247,13 +255,16 @@ std::size_t first_non_text(const std::string& text) {
 
 }  // namespace
 
-Value parse_yaml(const std::string& text, const Place& first, std::size_t& values) {
+void check_text(const std::string& text, const std::string& file) {
     if (const std::size_t bad = first_non_text(text); bad != std::string::npos) {
-        Place place;
-        place.file = first.file;
+        Place place{file};
         place.offset = static_cast<std::int64_t>(bad);
         throw Error(place, "this is not UTF-8 text", "configurations are YAML files");
     }
+}
+
+Value parse_yaml(const std::string& text, const Place& first, std::size_t& values) {
+    check_text(text, first.file);
     Builder builder(text, first, values);
     try {
         std::istringstream stream(text);

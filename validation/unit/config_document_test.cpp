@@ -129,6 +129,8 @@ TEST_CASE("text that is no YAML is an error with its place", "[config]") {
           "  hint: configurations are YAML files");
     CHECK_THAT(complaint("a: \xff"), Catch::StartsWith("s.yaml:byte 3: error"));
     CHECK_THAT(complaint("a: \xc3"), Catch::StartsWith("s.yaml:byte 3: error"));
+    CHECK_THAT(complaint("a: \xed\xa0\x80"), Catch::StartsWith("s.yaml:byte 3: error"));
+    CHECK_THAT(complaint("a: \xe0\x80\x80"), Catch::StartsWith("s.yaml:byte 3: error"));
 }
 
 TEST_CASE("tags, merge keys, odd keys and second documents are errors", "[config]") {
