@@ -34,12 +34,13 @@ struct Header {
 /// One FUSE request (layer fuse) or one application call (layer syscall).
 /// Every time is ns since the start of the trace, or unknown_time.
 struct Record {
-    // What. For layer fuse `opcode` is the protocol's number; for layer syscall it is a trace::Call.
+    // What. For layer fuse `opcode` is the protocol's number; for layer syscall it is a
+    // trace::Call.
     std::uint32_t opcode = 0;
-    std::int32_t error = 0;       ///< 0 or a negative errno
-    std::uint64_t unique = 0;     ///< as in fuse_in_header; syscall layer: running number
+    std::int32_t error = 0;    ///< 0 or a negative errno
+    std::uint64_t unique = 0;  ///< as in fuse_in_header; syscall layer: running number
     std::uint64_t nodeid = 0;
-    std::uint64_t fh = 0;         ///< file handle or descriptor, 0 if it has none
+    std::uint64_t fh = 0;  ///< file handle or descriptor, 0 if it has none
     std::uint64_t offset = 0;
     std::uint64_t size = 0;       ///< bytes asked for; FORGET: nlookup; BATCH_FORGET: entries
     std::uint32_t flags = 0;      ///< open flags, INTERRUPT's low half of the victim's unique, ...
@@ -64,10 +65,10 @@ struct Record {
     std::int64_t resumed = unknown_time;  ///< the waiting caller runs again
 
     // Demand, free of waiting for a core: what a model may replay. unknown_time if not seen.
-    std::int64_t think_cpu = unknown_time;       ///< caller on a core since its previous request
-    std::int64_t think_blocked = unknown_time;   ///< caller asleep since then, other than in FUSE
-    std::int64_t service_cpu = unknown_time;     ///< worker on a core between taken and replied
-    std::int64_t service_blocked = unknown_time; ///< worker asleep between taken and replied
+    std::int64_t think_cpu = unknown_time;        ///< caller on a core since its previous request
+    std::int64_t think_blocked = unknown_time;    ///< caller asleep since then, other than in FUSE
+    std::int64_t service_cpu = unknown_time;      ///< worker on a core between taken and replied
+    std::int64_t service_blocked = unknown_time;  ///< worker asleep between taken and replied
 };
 
 }  // namespace fusesim::trace
