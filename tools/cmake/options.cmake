@@ -7,5 +7,8 @@ endif()
 if(FUSESIM_SANITIZE)
     target_compile_options(fusesim_options INTERFACE -fsanitize=address,undefined
                            -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    # g++ 12 sees uninitialised variables in <regex> and <optional> only when it instruments them.
+    target_compile_options(fusesim_options INTERFACE
+                           $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(fusesim_options INTERFACE -fsanitize=address,undefined)
 endif()
