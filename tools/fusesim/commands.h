@@ -26,5 +26,6 @@ using Add = void (*)(CLI::App& program, int& status);
 void add_replay(CLI::App& program, int& status);
 void add_run(CLI::App& program, int& status);
 void add_trace(CLI::App& program, int& status);
+void add_record(CLI::App& program, int& status);
 
 }  // namespace fusesim::commands

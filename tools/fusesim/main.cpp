@@ -19,6 +19,9 @@ const std::initializer_list<commands::Add> all_commands = {
     commands::add_run,
     commands::add_replay,
     commands::add_trace,
+#ifdef FUSESIM_RECORDER
+    commands::add_record,
+#endif
 };
 
 int run(int argc, char** argv) {

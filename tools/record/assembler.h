@@ -1,0 +1,85 @@
+#pragma once
+
+#include "events.h"
+#include "trace/record.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <unordered_map>
+#include <vector>
+
+namespace fusesim::record {
+
+/// Puts the events of many requests together to one record each, in the order in which they were
+/// queued. Holds what is in flight and no more; a request that takes so long that `limit` others
+/// pile up behind it is written without its end.
+class Assembler {
+  public:
+    using Sink = std::function<void(const trace::Record&)>;
+
+    explicit Assembler(Sink sink, std::size_t limit = 1 << 16);
+
+    void send(const send_event& event);
+    void taken(const taken_event& event);
+    void end(const end_event& event);
+    void resumed(const resumed_event& event);
+
+    /// Writes what is complete, given that no event older than `now - slack` can come any more.
+    void flush(std::int64_t now);
+
+    /// Writes what is left, complete or not.
+    void finish();
+
+    struct Counts {
+        std::uint64_t written = 0;
+        std::uint64_t without_end = 0;  ///< written although the daemon had not replied
+        std::uint64_t without_send = 0; ///< left out: sent before the recording, or its send lost
+        std::uint64_t late = 0;         ///< left out: came after younger ones were written
+    };
+    const Counts& counts() const { return counts_; }
+
+    /// Requests that wait for a reply.
+    std::size_t in_flight() const { return in_flight_; }
+
+    /// Replies seen so far.
+    std::uint64_t ended() const { return ended_; }
+
+    static constexpr std::int64_t slack = 20'000'000;
+
+  private:
+    struct Open {
+        trace::Record record;
+        std::uint64_t request = 0;
+        std::int64_t key = 0;  ///< place in the order: queued, or taken if made by the read
+        bool needs_end = true;
+        bool needs_resume = false;
+    };
+    using Slot = std::uint32_t;
+
+    Slot allocate();
+    void enqueue(Slot slot);
+    void write_front();
+    Slot* find(std::uint64_t unique, std::uint64_t request);
+    bool is_complete(const Open& open, std::int64_t now) const;
+    void apply(const taken_event& event, trace::Record& record) const;
+    void ran_on(std::uint32_t caller);
+
+    Sink sink_;
+    std::size_t limit_;
+    std::vector<Open> slots_;
+    std::vector<Slot> free_;
+    std::deque<Slot> order_;
+    std::unordered_map<std::uint64_t, Slot> by_unique_;
+    std::unordered_map<std::uint64_t, Slot> by_request_;  ///< sent before they had a unique
+    std::unordered_map<std::uint64_t, std::vector<std::byte>> taken_early_;
+    std::unordered_map<std::uint32_t, Slot> waits_to_resume_;  ///< by caller
+    std::size_t in_flight_ = 0;
+    std::uint64_t ended_ = 0;
+    std::int64_t newest_written_ = trace::unknown_time;
+    std::int64_t base_ = trace::unknown_time;
+    Counts counts_;
+};
+
+}  // namespace fusesim::record

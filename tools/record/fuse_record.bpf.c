@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Watches one FUSE connection from outside: requests on their way into the pending queue, the
+ * daemon's reads and replies, and the scheduler for the threads that take part.
+ */
+#include <linux/bpf.h>
+#include <asm/unistd.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "events.h"
+#include "kernel_types.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Set before loading. */
+const volatile __u32 connection = 0; /* the kernel's dev_t of the mount */
+const volatile __u32 own_tgid = 0;
+
+/* Processes that serve the connection; the recorder names those it finds, replies add others. */
+__u32 daemons[MAX_DAEMONS] = {};
+struct connection_facts facts = {};
+struct recorder_counts counts = {};
+/* Sends are left out until the other programs are attached, and again when the end is near. */
+__u32 accept_sends = 0;
+
+enum task_state { TASK_UNSEEN, TASK_ON_CPU, TASK_WAITS_FOR_CPU, TASK_ASLEEP };
+
+/* What is known of a thread that called into the mount or serves it. */
+struct task_info {
+    __u64 since; /* when it came into its state */
+    __u64 cpu;   /* on a core so far */
+    __u64 blocked; /* asleep so far, other than for a reply of the mount */
+    __u64 base_cpu, base_blocked; /* the same when its previous request was resumed */
+    __u64 waits_for; /* request that it sent and waits for */
+    __u64 resumes_request, resumes_unique; /* ended, and it has not run since */
+    /* as a worker */
+    __u64 taken_unique, taken_cpu, taken_blocked;
+    __u64 reply_time, reply_cpu, reply_blocked;
+    __u64 ended_request, ended_unique;
+    __u64 splice_time, splice_cpu, splice_blocked;
+    __u32 splice_len, splice_at_cpu;
+    __s32 fuse_fd; /* last descriptor found to be of this connection, plus 1 */
+    __u8 state;
+    __u8 has_base;
+    __u8 in_reply;
+    __u8 splices;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct task_info);
+} tasks SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 16 << 20);
+} events SEC(".maps");
+
+static __always_inline struct task_info *info_of(struct task_struct *task) {
+    return bpf_task_storage_get(&tasks, task, 0, 0);
+}
+
+static __always_inline struct task_info *make_info(struct task_struct *task, __u64 now) {
+    struct task_info *info = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (info && info->state == TASK_UNSEEN) {
+        info->state = TASK_ON_CPU;
+        info->since = now;
+    }
+    return info;
+}
+
+static __always_inline __u64 cpu_until(const struct task_info *info, __u64 now) {
+    return info->state == TASK_ON_CPU ? info->cpu + (now - info->since) : info->cpu;
+}
+
+static __always_inline void lose(__u32 kind) {
+    __sync_fetch_and_add(&counts.lost[kind & 7], 1);
+}
+
+/* The recorder polls; waking it for each event would cost more than the event. */
+static __always_inline void submit(void *event) {
+    bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void fill(struct event *event, __u32 kind, __u64 now, __u64 request,
+                                 __u64 unique, __u64 pid_tgid) {
+    event->kind = kind;
+    event->cpu = bpf_get_smp_processor_id();
+    event->time = now;
+    event->request = request;
+    event->unique = unique;
+    event->tid = (__u32)pid_tgid;
+    event->tgid = pid_tgid >> 32;
+}
+
+static __always_inline int is_daemon(__u32 tgid) {
+#pragma unroll
+    for (int i = 0; i < MAX_DAEMONS; ++i) {
+        if (daemons[i] == tgid) {
+            return 1;
+        }
+        if (daemons[i] == 0) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static __always_inline void learn_daemon(__u32 tgid) {
+#pragma unroll
+    for (int i = 0; i < MAX_DAEMONS; ++i) {
+        if (daemons[i] == tgid) {
+            return;
+        }
+        if (daemons[i] == 0) {
+            daemons[i] = tgid;
+            return;
+        }
+    }
+}
+
+static __always_inline void learn_connection(const struct fuse_conn *fc) {
+    facts.minor = fc->minor;
+    facts.max_read = fc->max_read;
+    facts.max_write = fc->max_write;
+    facts.max_pages = bpf_core_field_exists(fc->max_pages) ? fc->max_pages : 32;
+    facts.max_background = fc->max_background;
+    facts.congestion_threshold = fc->congestion_threshold;
+    facts.async_read = BPF_CORE_READ_BITFIELD_PROBED(fc, async_read);
+    facts.writeback_cache = BPF_CORE_READ_BITFIELD_PROBED(fc, writeback_cache);
+    facts.parallel_dirops = BPF_CORE_READ_BITFIELD_PROBED(fc, parallel_dirops);
+    facts.no_interrupt = BPF_CORE_READ_BITFIELD_PROBED(fc, no_interrupt);
+    facts.readdirplus = BPF_CORE_READ_BITFIELD_PROBED(fc, do_readdirplus);
+    facts.readdirplus_auto = BPF_CORE_READ_BITFIELD_PROBED(fc, readdirplus_auto);
+    facts.async_dio = BPF_CORE_READ_BITFIELD_PROBED(fc, async_dio);
+    facts.default_permissions = BPF_CORE_READ_BITFIELD_PROBED(fc, default_permissions);
+    if (bpf_core_field_exists(fc->passthrough)) {
+        facts.passthrough = BPF_CORE_READ_BITFIELD_PROBED(fc, passthrough);
+    }
+    if (bpf_core_field_exists(fc->io_uring)) {
+        facts.io_uring = fc->io_uring != 0;
+    }
+    facts.seen = 1;
+}
+
+SEC("tp_btf/fuse_request_send")
+int BPF_PROG(request_send, const struct fuse_req *req) {
+    const struct fuse_conn *fc = req->fm->fc;
+    if (fc->dev != connection || !accept_sends) {
+        return 0;
+    }
+    const __u64 now = bpf_ktime_get_ns();
+    const __u64 pid_tgid = bpf_get_current_pid_tgid();
+    const __u32 tgid = pid_tgid >> 32;
+    if (tgid == own_tgid) {
+        return 0;
+    }
+    if (!facts.seen) {
+        learn_connection(fc);
+    }
+    if (fc->num_background > counts.most_background) {
+        counts.most_background = fc->num_background;
+    }
+    const unsigned long flags = req->flags;
+    const int background =
+        (flags >> bpf_core_enum_value(enum fuse_req_flag, FR_BACKGROUND)) & 1;
+    const int expects_reply = (flags >> bpf_core_enum_value(enum fuse_req_flag, FR_ISREPLY)) & 1;
+    if (bpf_core_enum_value_exists(enum fuse_req_flag, FR_URING) &&
+        ((flags >> bpf_core_enum_value(enum fuse_req_flag, FR_URING)) & 1)) {
+        __sync_fetch_and_add(&counts.uring_requests, 1);
+    }
+    struct task_info *me = make_info(bpf_get_current_task_btf(), now);
+    const int from_daemon = me && me->in_reply && me->ended_request;
+    struct send_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    if (!event) {
+        lose(EVENT_SEND);
+    } else {
+        fill(&event->e, EVENT_SEND, now, (__u64)req, req->in.h.unique, pid_tgid);
+        event->nodeid = req->in.h.nodeid;
+        event->opcode = req->in.h.opcode;
+        event->len = req->in.h.len;
+        event->pid = req->in.h.pid;
+        event->background = background;
+        event->expects_reply = expects_reply;
+        event->from_daemon = from_daemon;
+        event->pad = 0;
+        event->think_cpu = UNKNOWN_DEMAND;
+        event->think_blocked = UNKNOWN_DEMAND;
+        if (me && me->has_base && !from_daemon) {
+            event->think_cpu = cpu_until(me, now) - me->base_cpu;
+            event->think_blocked = me->blocked - me->base_blocked;
+        }
+        submit(event);
+    }
+    if (me && !from_daemon) {
+        me->base_cpu = cpu_until(me, now);
+        me->base_blocked = me->blocked;
+        me->has_base = 1;
+        if (!background && expects_reply) {
+            me->waits_for = (__u64)req;
+        }
+    }
+    return 0;
+}
+
+SEC("tp_btf/fuse_request_end")
+int BPF_PROG(request_end, const struct fuse_req *req) {
+    if (req->fm->fc->dev != connection) {
+        return 0;
+    }
+    const __u64 now = bpf_ktime_get_ns();
+    const __u64 pid_tgid = bpf_get_current_pid_tgid();
+    const __u32 tgid = pid_tgid >> 32;
+    const __u64 unique = req->in.h.unique;
+    struct task_info *me = make_info(bpf_get_current_task_btf(), now);
+    if (req->out.h.len && me && !is_daemon(tgid)) {
+        learn_daemon(tgid);
+    }
+    struct end_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    if (!event) {
+        lose(EVENT_END);
+    } else {
+        fill(&event->e, EVENT_END, now, (__u64)req, unique, pid_tgid);
+        event->error = req->out.h.error;
+        event->len = req->out.h.len;
+        event->replied = 0;
+        event->service_cpu = UNKNOWN_DEMAND;
+        event->service_blocked = UNKNOWN_DEMAND;
+        if (me && me->in_reply) {
+            event->replied = me->reply_time;
+            if (me->taken_unique == unique) {
+                event->service_cpu = me->reply_cpu - me->taken_cpu;
+                event->service_blocked = me->reply_blocked - me->taken_blocked;
+            }
+        }
+        submit(event);
+    }
+    if (me) {
+        me->ended_request = (__u64)req;
+        me->ended_unique = unique;
+    }
+    return 0;
+}
+
+static __always_inline void resume(struct task_info *task, __u32 tid, __u32 tgid, __u64 now) {
+    struct resumed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    if (!event) {
+        lose(EVENT_RESUMED);
+    } else {
+        fill(&event->e, EVENT_RESUMED, now, task->resumes_request, task->resumes_unique,
+             (__u64)tgid << 32 | tid);
+        submit(event);
+    }
+    task->resumes_request = 0;
+    task->base_cpu = cpu_until(task, now);
+    task->base_blocked = task->blocked;
+}
+
+SEC("tp_btf/sched_waking")
+int BPF_PROG(waking, struct task_struct *task) {
+    struct task_info *wakee = info_of(task);
+    if (!wakee) {
+        return 0;
+    }
+    struct task_info *me = info_of(bpf_get_current_task_btf());
+    const int by_reply = me && me->in_reply && me->ended_request;
+    const __u64 now = bpf_ktime_get_ns();
+    if (wakee->state == TASK_ASLEEP) {
+        if (!by_reply) {
+            wakee->blocked += now - wakee->since;
+        }
+        wakee->state = TASK_WAITS_FOR_CPU;
+        wakee->since = now;
+    }
+    if (by_reply && wakee->waits_for && wakee->waits_for == me->ended_request) {
+        wakee->waits_for = 0;
+        wakee->resumes_request = me->ended_request;
+        wakee->resumes_unique = me->ended_unique;
+        if (wakee->state == TASK_ON_CPU) { /* woken on its way into sleep */
+            resume(wakee, task->pid, task->tgid, now);
+        }
+    }
+    return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(sched_switch, _Bool preempt, struct task_struct *prev, struct task_struct *next,
+             unsigned int prev_state) {
+    struct task_info *out = info_of(prev);
+    __u64 now = 0;
+    if (out) {
+        now = bpf_ktime_get_ns();
+        out->cpu = cpu_until(out, now);
+        out->since = now;
+        out->state = !preempt && prev_state ? TASK_ASLEEP : TASK_WAITS_FOR_CPU;
+    }
+    struct task_info *in = info_of(next);
+    if (in) {
+        if (!now) {
+            now = bpf_ktime_get_ns();
+        }
+        if (in->state == TASK_ASLEEP) { /* woken in the instant before it slept */
+            in->blocked += now - in->since;
+        }
+        in->state = TASK_ON_CPU;
+        in->since = now;
+        if (in->resumes_request) {
+            resume(in, next->pid, next->tgid, now);
+        }
+    }
+    return 0;
+}
+
+/* Is this descriptor a channel of the connection (and not a pipe or some other file)? */
+static __always_inline int is_channel(struct task_struct *task, __u32 fd) {
+    struct fdtable *table = task->files->fdt;
+    if (fd >= table->max_fds) {
+        return 0;
+    }
+    struct file **files = table->fd;
+    struct file *file = 0;
+    bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+    if (!file) {
+        return 0;
+    }
+    /* Other files have other private data; the connection's number is then not found in it. */
+    struct fuse_dev *device = BPF_CORE_READ(file, private_data);
+    return device && BPF_CORE_READ(device, fc, dev) == connection;
+}
+
+static __always_inline int has_names(__u32 opcode) {
+    switch (opcode) {
+    case 1: case 6: case 8: case 9: case 10: case 11: case 12: case 13: case 21: case 22:
+    case 24: case 35: case 45: case 51:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static __always_inline void took(struct task_info *me, __u64 unique, __u64 time, __u64 cpu,
+                                 __u64 blocked) {
+    me->taken_unique = unique;
+    me->taken_cpu = cpu;
+    me->taken_blocked = blocked;
+    me->splice_len = 0;
+}
+
+static __always_inline void message_read(struct pt_regs *regs, long id, long ret, __u64 now) {
+    struct task_struct *task = bpf_get_current_task_btf();
+    const __s32 fd = (__s32)regs->di;
+    struct task_info *me = make_info(task, now);
+    if (!me) {
+        return;
+    }
+    const void *buffer = (const void *)regs->si;
+    __u64 room = regs->dx;
+    if (id == __NR_readv) {
+        struct {
+            const void *base;
+            __u64 len;
+        } vector;
+        if (bpf_probe_read_user(&vector, sizeof(vector), buffer)) {
+            return;
+        }
+        buffer = vector.base;
+        room = vector.len;
+    }
+    struct {
+        __u32 len, opcode;
+        __u64 unique, nodeid;
+        __u32 uid, gid, pid, extra;
+    } h;
+    if (bpf_probe_read_user(&h, sizeof(h), buffer)) {
+        if (me->fuse_fd == fd + 1) {
+            __sync_fetch_and_add(&counts.unreadable, 1);
+        }
+        return;
+    }
+    if (h.len < 40 || !((h.opcode > 0 && h.opcode < 128) || h.opcode == 4096)) {
+        return;
+    }
+    const int spliced = me->splice_len && h.len == me->splice_len;
+    if (!spliced) {
+        if (h.len != ret) {
+            return;
+        }
+        if (me->fuse_fd != fd + 1) {
+            if (!is_channel(task, fd)) {
+                return;
+            }
+            me->fuse_fd = fd + 1;
+        }
+        if (room > counts.read_size) {
+            counts.read_size = room;
+        }
+    }
+    const __u64 pid_tgid = bpf_get_current_pid_tgid();
+    struct taken_event *event;
+    if (ret > MESSAGE_SHORT && has_names(h.opcode)) {
+        event = bpf_ringbuf_reserve(&events, sizeof(*event) + MESSAGE_LONG, 0);
+        if (event) {
+            __u32 size = ret > MESSAGE_LONG ? MESSAGE_LONG : (__u32)ret;
+            event->message_len = size;
+            if (size <= MESSAGE_LONG) {
+                bpf_probe_read_user(event + 1, size, buffer);
+            }
+        }
+    } else {
+        event = bpf_ringbuf_reserve(&events, sizeof(*event) + MESSAGE_SHORT, 0);
+        if (event) {
+            __u32 size = ret > MESSAGE_SHORT ? MESSAGE_SHORT : (__u32)ret;
+            event->message_len = size;
+            if (size <= MESSAGE_SHORT) {
+                bpf_probe_read_user(event + 1, size, buffer);
+            }
+        }
+    }
+    const __u64 when = spliced ? me->splice_time : now;
+    if (!event) {
+        lose(EVENT_TAKEN);
+    } else {
+        fill(&event->e, EVENT_TAKEN, when, 0, h.unique, pid_tgid);
+        event->len = h.len;
+        if (spliced) {
+            event->e.cpu = me->splice_at_cpu;
+        }
+        submit(event);
+    }
+    if (spliced) {
+        took(me, h.unique, when, me->splice_cpu, me->splice_blocked);
+    } else {
+        took(me, h.unique, when, cpu_until(me, now), me->blocked);
+    }
+}
+
+/* The message lies in a pipe now; its header shows when the daemon reads the pipe. */
+static __always_inline void message_spliced(struct pt_regs *regs, long ret, __u64 now) {
+    struct task_struct *task = bpf_get_current_task_btf();
+    const __s32 fd = (__s32)regs->di;
+    struct task_info *me = make_info(task, now);
+    if (!me) {
+        return;
+    }
+    if (me->fuse_fd != fd + 1) {
+        if (!is_channel(task, fd)) {
+            return;
+        }
+        me->fuse_fd = fd + 1;
+    }
+    if (regs->r8 > counts.read_size) {
+        counts.read_size = regs->r8;
+    }
+    __sync_fetch_and_add(&counts.splice_reads, 1);
+    me->splice_len = ret;
+    me->splice_time = now;
+    me->splice_at_cpu = bpf_get_smp_processor_id();
+    me->splice_cpu = cpu_until(me, now);
+    me->splice_blocked = me->blocked;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(sys_enter, struct pt_regs *regs, long id) {
+    if (id != __NR_writev && id != __NR_write && id != __NR_splice) {
+        return 0;
+    }
+    struct task_struct *task = bpf_get_current_task_btf();
+    if (!is_daemon(task->tgid)) {
+        return 0;
+    }
+    const __u64 now = bpf_ktime_get_ns();
+    struct task_info *me = make_info(task, now);
+    if (me) {
+        me->reply_time = now;
+        me->reply_cpu = cpu_until(me, now);
+        me->reply_blocked = me->blocked;
+        me->ended_request = 0;
+        me->in_reply = 1;
+    }
+    return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sys_exit, struct pt_regs *regs, long ret) {
+    const long id = regs->orig_ax;
+    const int reads = id == __NR_read || id == __NR_readv;
+    if (!reads && id != __NR_writev && id != __NR_write && id != __NR_splice) {
+        return 0;
+    }
+    struct task_struct *task = bpf_get_current_task_btf();
+    if (!is_daemon(task->tgid)) {
+        return 0;
+    }
+    if (reads) {
+        if (ret >= 40) {
+            message_read(regs, id, ret, bpf_ktime_get_ns());
+        }
+        return 0;
+    }
+    struct task_info *me = info_of(task);
+    if (me) {
+        if (id == __NR_splice && me->ended_request) {
+            __sync_fetch_and_add(&counts.splice_replies, 1);
+        }
+        me->in_reply = 0;
+        me->ended_request = 0;
+    }
+    if (id == __NR_splice && ret >= 40) {
+        message_spliced(regs, ret, bpf_ktime_get_ns());
+    }
+    return 0;
+}
