@@ -11,12 +11,26 @@ namespace fusesim::record {
 
 namespace {
 
-/// A caller that was woken but got no core for so long is not waited for any longer.
-constexpr std::int64_t resume_patience = 500'000'000;
+/// What is still missing so long after the end is not waited for any longer: a caller that was
+/// woken but got no core, a thread that took a request and vanished.
+constexpr std::int64_t patience = 500'000'000;
 constexpr std::size_t early_limit = 4096;
 
 std::int64_t time_of(std::uint64_t time) {
     return static_cast<std::int64_t>(time);
+}
+
+/// What the daemon took; its message follows the event.
+void apply(const taken& taken, const std::byte* message, trace::Record& record) {
+    const std::uint32_t pid = record.pid;
+    const bool known = record.queued != trace::unknown_time;
+    read_message({message, taken.message_len}, record);
+    if (known) {
+        record.pid = pid;
+    }
+    record.worker = taken.tid;
+    record.worker_cpu = static_cast<std::int16_t>(taken.cpu);
+    record.taken = time_of(taken.time);
 }
 
 std::int64_t demand_of(std::uint64_t demand) {
@@ -73,7 +87,10 @@ void Assembler::ran_on(std::uint32_t caller) {
 }
 
 void Assembler::send(const send_event& event) {
-    if (!event.from_daemon) {
+    if (event.resumed_time != 0) {
+        resume(event.resumed_unique, event.resumed_request, event.e.tid, event.resumed_time);
+    }
+    if (event.from_daemon == 0) {
         ran_on(event.e.tid);
     }
     const Slot slot = allocate();
@@ -106,33 +123,22 @@ void Assembler::send(const send_event& event) {
     enqueue(slot);
 }
 
-void Assembler::apply(const taken_event& event, trace::Record& record) const {
-    const auto* first = reinterpret_cast<const std::byte*>(&event + 1);
-    const std::uint64_t unique = record.unique;
-    const std::uint32_t pid = record.pid;
-    read_message({first, event.message_len}, record);
-    if (unique != 0) {
-        record.unique = unique;
-        record.pid = pid;
-    }
-    record.worker = event.e.tid;
-    record.worker_cpu = static_cast<std::int16_t>(event.e.cpu);
-    record.taken = time_of(event.e.time);
-}
-
 void Assembler::taken(const taken_event& event) {
+    const auto* message = reinterpret_cast<const std::byte*>(&event + 1);
     if (Slot* slot = find(event.e.unique, 0)) {
-        apply(event, slots_[*slot].record);
+        apply(event.taken, message, slots_[*slot].record);
+        slots_[*slot].needs_taken = false;
         return;
     }
     trace::Record record;
-    apply(event, record);
+    apply(event.taken, message, record);
     if (is_made_at_read(record.opcode)) {
         const Slot slot = allocate();
         Open& open = slots_[slot];
         open.key = record.taken;
         open.record = std::move(record);
         open.record.background = true;
+        open.needs_taken = false;
         open.needs_end = false;
         enqueue(slot);
         return;
@@ -143,7 +149,7 @@ void Assembler::taken(const taken_event& event) {
         taken_early_.clear();
     }
     const auto* first = reinterpret_cast<const std::byte*>(&event);
-    taken_early_[event.e.unique].assign(first, first + sizeof event + event.message_len);
+    taken_early_[event.e.unique].assign(first, first + sizeof event + event.taken.message_len);
 }
 
 void Assembler::end(const end_event& event) {
@@ -168,8 +174,14 @@ void Assembler::end(const end_event& event) {
         by_unique_[record.unique] = slot;
     }
     if (early != taken_early_.end()) {
-        apply(*reinterpret_cast<const taken_event*>(early->second.data()), record);
+        const auto& before = *reinterpret_cast<const taken_event*>(early->second.data());
+        apply(before.taken, early->second.data() + sizeof before, record);
+        open.needs_taken = false;
         taken_early_.erase(early);
+    }
+    if (event.taken.time != 0) {
+        apply(event.taken, reinterpret_cast<const std::byte*>(&event + 1), record);
+        open.needs_taken = false;
     }
     record.error = event.error;
     record.bytes_out = event.len;
@@ -188,21 +200,31 @@ void Assembler::end(const end_event& event) {
 }
 
 void Assembler::resumed(const resumed_event& event) {
-    Slot* found = find(event.e.unique, event.e.request);
-    if (found == nullptr) {
+    resume(event.e.unique, event.e.request, event.e.tid, event.e.time);
+}
+
+void Assembler::resume(std::uint64_t unique, std::uint64_t request, std::uint32_t tid,
+                       std::uint64_t time) {
+    Slot* found = find(unique, request);
+    // The end of a background READ wakes whoever wants its pages, which may be others as well.
+    if (found == nullptr || slots_[*found].record.caller != tid) {
         return;
     }
     Open& open = slots_[*found];
-    open.record.resumed = time_of(event.e.time);
+    open.record.resumed = time_of(time);
     open.needs_resume = false;
-    waits_to_resume_.erase(open.record.caller);
+    if (const auto at = waits_to_resume_.find(tid);
+        at != waits_to_resume_.end() && at->second == *found) {
+        waits_to_resume_.erase(at);
+    }
 }
 
 bool Assembler::is_complete(const Open& open, std::int64_t now) const {
     if (open.needs_end) {
         return false;
     }
-    return !open.needs_resume || now - open.record.ended > resume_patience;
+    const bool wants_more = open.needs_resume || open.needs_taken;
+    return !wants_more || now - open.record.ended > patience;
 }
 
 void Assembler::write_front() {

@@ -53,6 +53,7 @@ class Assembler {
         trace::Record record;
         std::uint64_t request = 0;
         std::int64_t key = 0;  ///< place in the order: queued, or taken if made by the read
+        bool needs_taken = true;
         bool needs_end = true;
         bool needs_resume = false;
     };
@@ -63,7 +64,7 @@ class Assembler {
     void write_front();
     Slot* find(std::uint64_t unique, std::uint64_t request);
     bool is_complete(const Open& open, std::int64_t now) const;
-    void apply(const taken_event& event, trace::Record& record) const;
+    void resume(std::uint64_t unique, std::uint64_t request, std::uint32_t tid, std::uint64_t time);
     void ran_on(std::uint32_t caller);
 
     Sink sink_;

@@ -7,9 +7,9 @@
 
 enum event_kind {
     EVENT_SEND = 1,    /* fuse_request_send: put on the pending queue */
-    EVENT_TAKEN = 2,   /* the daemon's read returned */
-    EVENT_END = 3,     /* fuse_request_end, in the daemon's write */
-    EVENT_RESUMED = 4, /* the waiting caller runs again */
+    EVENT_TAKEN = 2,   /* the daemon's read returned, if EVENT_END does not tell that */
+    EVENT_END = 3,     /* fuse_request_end, in the daemon's write; as a rule with what was taken */
+    EVENT_RESUMED = 4, /* the waiting caller runs again, if its next EVENT_SEND does not tell that */
     EVENT_CALL = 5     /* an application's system call on the mount has returned */
 };
 
@@ -38,6 +38,10 @@ struct send_event {
     __u64 nodeid;
     __u64 think_cpu;
     __u64 think_blocked;
+    /* The caller's previous request, if its resumption was not told yet; time 0 if it was. */
+    __u64 resumed_time;
+    __u64 resumed_request;
+    __u64 resumed_unique;
     __u32 opcode;
     __u32 len;
     __u32 pid;
@@ -47,10 +51,18 @@ struct send_event {
     __u8 pad;
 };
 
+/* What one read of the daemon returned. */
+struct taken {
+    __u64 time;
+    __u32 len;         /* of the whole message */
+    __u32 message_len; /* bytes kept; they follow the event */
+    __u32 tid;
+    __u32 cpu;
+};
+
 struct taken_event {
     struct event e;
-    __u32 len;         /* bytes that the read returned */
-    __u32 message_len; /* bytes of the message that follow this struct */
+    struct taken taken;
 };
 
 struct end_event {
@@ -60,6 +72,7 @@ struct end_event {
     __u64 service_blocked;
     __s32 error;
     __u32 len;
+    struct taken taken; /* time 0: another thread took it, or EVENT_TAKEN has told */
 };
 
 struct resumed_event {

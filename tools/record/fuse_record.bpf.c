@@ -29,14 +29,16 @@ enum task_state { TASK_UNSEEN, TASK_ON_CPU, TASK_WAITS_FOR_CPU, TASK_ASLEEP };
 
 /* What is known of a thread that called into the mount or serves it. */
 struct task_info {
-    __u64 since; /* when it came into its state */
-    __u64 cpu;   /* on a core so far */
+    __u64 since;   /* when it came into its state */
+    __u64 cpu;     /* on a core so far */
     __u64 blocked; /* asleep so far, other than for a reply of the mount */
     __u64 base_cpu, base_blocked; /* the same when its previous request was resumed */
     __u64 waits_for; /* request that it sent and waits for */
     __u64 resumes_request, resumes_unique; /* ended, and it has not run since */
+    __u64 resumed_request, resumed_unique, resumed_time; /* it runs, and that is not told yet */
     /* as a worker */
     __u64 taken_unique, taken_cpu, taken_blocked;
+    struct taken taken; /* time 0: told */
     __u64 reply_time, reply_cpu, reply_blocked;
     __u64 ended_request, ended_unique;
     __u64 splice_time, splice_cpu, splice_blocked;
@@ -45,7 +47,8 @@ struct task_info {
     __u8 state;
     __u8 has_base;
     __u8 in_reply;
-    __u8 splices;
+    __u8 eager; /* others reply to what it takes: tell at once */
+    __u8 message[MESSAGE_SHORT];
 };
 
 struct {
@@ -57,7 +60,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 16 << 20);
+    __uint(max_entries, 8 << 20);
 } events SEC(".maps");
 
 static __always_inline struct task_info *info_of(struct task_struct *task) {
@@ -188,6 +191,15 @@ int BPF_PROG(request_send, const struct fuse_req *req) {
         event->expects_reply = expects_reply;
         event->from_daemon = from_daemon;
         event->pad = 0;
+        event->resumed_time = 0;
+        event->resumed_request = 0;
+        event->resumed_unique = 0;
+        if (me && me->resumed_time) {
+            event->resumed_time = me->resumed_time;
+            event->resumed_request = me->resumed_request;
+            event->resumed_unique = me->resumed_unique;
+            me->resumed_time = 0;
+        }
         event->think_cpu = UNKNOWN_DEMAND;
         event->think_blocked = UNKNOWN_DEMAND;
         if (me && me->has_base && !from_daemon) {
@@ -207,6 +219,24 @@ int BPF_PROG(request_send, const struct fuse_req *req) {
     return 0;
 }
 
+static __always_inline void fill_end(struct end_event *event, const struct fuse_req *req,
+                                     const struct task_info *me, __u64 now, __u64 pid_tgid) {
+    const __u64 unique = req->in.h.unique;
+    fill(&event->e, EVENT_END, now, (__u64)req, unique, pid_tgid);
+    event->error = req->out.h.error;
+    event->len = req->out.h.len;
+    event->replied = 0;
+    event->service_cpu = UNKNOWN_DEMAND;
+    event->service_blocked = UNKNOWN_DEMAND;
+    if (me && me->in_reply) {
+        event->replied = me->reply_time;
+        if (me->taken_unique == unique) {
+            event->service_cpu = me->reply_cpu - me->taken_cpu;
+            event->service_blocked = me->reply_blocked - me->taken_blocked;
+        }
+    }
+}
+
 SEC("tp_btf/fuse_request_end")
 int BPF_PROG(request_end, const struct fuse_req *req) {
     if (req->fm->fc->dev != connection) {
@@ -220,24 +250,29 @@ int BPF_PROG(request_end, const struct fuse_req *req) {
     if (req->out.h.len && me && !is_daemon(tgid)) {
         learn_daemon(tgid);
     }
-    struct end_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-    if (!event) {
-        lose(EVENT_END);
-    } else {
-        fill(&event->e, EVENT_END, now, (__u64)req, unique, pid_tgid);
-        event->error = req->out.h.error;
-        event->len = req->out.h.len;
-        event->replied = 0;
-        event->service_cpu = UNKNOWN_DEMAND;
-        event->service_blocked = UNKNOWN_DEMAND;
-        if (me && me->in_reply) {
-            event->replied = me->reply_time;
-            if (me->taken_unique == unique) {
-                event->service_cpu = me->reply_cpu - me->taken_cpu;
-                event->service_blocked = me->reply_blocked - me->taken_blocked;
-            }
+    if (me && me->taken_unique == unique && me->taken.time) {
+        struct {
+            struct end_event end;
+            __u8 message[MESSAGE_SHORT];
+        } *both = bpf_ringbuf_reserve(&events, sizeof(*both), 0);
+        if (both) {
+            fill_end(&both->end, req, me, now, pid_tgid);
+            both->end.taken = me->taken;
+            __builtin_memcpy(both->message, me->message, MESSAGE_SHORT);
+            submit(both);
+        } else {
+            lose(EVENT_END);
         }
-        submit(event);
+        me->taken.time = 0;
+    } else {
+        struct end_event *alone = bpf_ringbuf_reserve(&events, sizeof(*alone), 0);
+        if (alone) {
+            fill_end(alone, req, me, now, pid_tgid);
+            __builtin_memset(&alone->taken, 0, sizeof(alone->taken));
+            submit(alone);
+        } else {
+            lose(EVENT_END);
+        }
     }
     if (me) {
         me->ended_request = (__u64)req;
@@ -246,18 +281,26 @@ int BPF_PROG(request_end, const struct fuse_req *req) {
     return 0;
 }
 
-static __always_inline void resume(struct task_info *task, __u32 tid, __u32 tgid, __u64 now) {
+/* Told by its next request, or when it leaves the core before it makes one. */
+static __always_inline void resume(struct task_info *task, __u64 now) {
+    task->resumed_request = task->resumes_request;
+    task->resumed_unique = task->resumes_unique;
+    task->resumed_time = now;
+    task->resumes_request = 0;
+    task->base_cpu = cpu_until(task, now);
+    task->base_blocked = task->blocked;
+}
+
+static __always_inline void tell_resumed(struct task_info *task, __u32 tid, __u32 tgid) {
     struct resumed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
     if (!event) {
         lose(EVENT_RESUMED);
     } else {
-        fill(&event->e, EVENT_RESUMED, now, task->resumes_request, task->resumes_unique,
-             (__u64)tgid << 32 | tid);
+        fill(&event->e, EVENT_RESUMED, task->resumed_time, task->resumed_request,
+             task->resumed_unique, (__u64)tgid << 32 | tid);
         submit(event);
     }
-    task->resumes_request = 0;
-    task->base_cpu = cpu_until(task, now);
-    task->base_blocked = task->blocked;
+    task->resumed_time = 0;
 }
 
 SEC("tp_btf/sched_waking")
@@ -269,20 +312,27 @@ int BPF_PROG(waking, struct task_struct *task) {
     struct task_info *me = info_of(bpf_get_current_task_btf());
     const int by_reply = me && me->in_reply && me->ended_request;
     const __u64 now = bpf_ktime_get_ns();
-    if (wakee->state == TASK_ASLEEP) {
+    const int asleep = wakee->state == TASK_ASLEEP;
+    if (asleep) {
         if (!by_reply) {
             wakee->blocked += now - wakee->since;
         }
         wakee->state = TASK_WAITS_FOR_CPU;
         wakee->since = now;
     }
-    if (by_reply && wakee->waits_for && wakee->waits_for == me->ended_request) {
+    if (!by_reply) {
+        return 0;
+    }
+    if (wakee->waits_for == me->ended_request) {
         wakee->waits_for = 0;
         wakee->resumes_request = me->ended_request;
         wakee->resumes_unique = me->ended_unique;
         if (wakee->state == TASK_ON_CPU) { /* woken on its way into sleep */
-            resume(wakee, task->pid, task->tgid, now);
+            resume(wakee, now);
         }
+    } else if (asleep && !wakee->waits_for) { /* for a page that a background READ has filled */
+        wakee->resumes_request = me->ended_request;
+        wakee->resumes_unique = me->ended_unique;
     }
     return 0;
 }
@@ -297,6 +347,9 @@ int BPF_PROG(sched_switch, _Bool preempt, struct task_struct *prev, struct task_
         out->cpu = cpu_until(out, now);
         out->since = now;
         out->state = !preempt && prev_state ? TASK_ASLEEP : TASK_WAITS_FOR_CPU;
+        if (out->resumed_time) {
+            tell_resumed(out, prev->pid, prev->tgid);
+        }
     }
     struct task_info *in = info_of(next);
     if (in) {
@@ -309,7 +362,7 @@ int BPF_PROG(sched_switch, _Bool preempt, struct task_struct *prev, struct task_
         in->state = TASK_ON_CPU;
         in->since = now;
         if (in->resumes_request) {
-            resume(in, next->pid, next->tgid, now);
+            resume(in, now);
         }
     }
     return 0;
@@ -342,12 +395,47 @@ static __always_inline int has_names(__u32 opcode) {
     }
 }
 
-static __always_inline void took(struct task_info *me, __u64 unique, __u64 time, __u64 cpu,
-                                 __u64 blocked) {
-    me->taken_unique = unique;
-    me->taken_cpu = cpu;
-    me->taken_blocked = blocked;
-    me->splice_len = 0;
+static __always_inline int expects_no_reply(__u32 opcode) {
+    return opcode == 2 || opcode == 36 || opcode == 41 || opcode == 42;
+}
+
+/* Tells what this thread took and nobody told yet. */
+static __always_inline void tell_taken(struct task_info *me, __u64 pid_tgid) {
+    struct {
+        struct taken_event taken;
+        __u8 message[MESSAGE_SHORT];
+    } *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    if (!event) {
+        lose(EVENT_TAKEN);
+    } else {
+        fill(&event->taken.e, EVENT_TAKEN, me->taken.time, 0, me->taken_unique, pid_tgid);
+        event->taken.taken = me->taken;
+        __builtin_memcpy(event->message, me->message, MESSAGE_SHORT);
+        submit(event);
+    }
+    me->taken.time = 0;
+}
+
+/* The same for a message with long names, straight from the daemon's buffer. */
+static __always_inline void tell_long(struct task_info *me, const void *buffer, long ret,
+                                      __u64 pid_tgid) {
+    struct {
+        struct taken_event taken;
+        __u8 message[MESSAGE_LONG];
+    } *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    if (!event) {
+        lose(EVENT_TAKEN);
+    } else {
+        const __u32 size = ret > MESSAGE_LONG ? MESSAGE_LONG : (__u32)ret;
+        fill(&event->taken.e, EVENT_TAKEN, me->taken.time, 0, me->taken_unique, pid_tgid);
+        event->taken.taken = me->taken;
+        event->taken.taken.message_len = size;
+        if (size <= MESSAGE_LONG) {
+            bpf_probe_read_user(event->message, size, buffer);
+        }
+        submit(event);
+    }
+    me->taken.time = 0;
 }
 
 static __always_inline void message_read(struct pt_regs *regs, long id, long ret, __u64 now) {
@@ -357,6 +445,11 @@ static __always_inline void message_read(struct pt_regs *regs, long id, long ret
     if (!me) {
         return;
     }
+    const int known = me->fuse_fd == fd + 1;
+    if (!known && !me->splice_len && !is_channel(task, fd)) {
+        return;
+    }
+    const __u64 pid_tgid = bpf_get_current_pid_tgid();
     const void *buffer = (const void *)regs->si;
     __u64 room = regs->dx;
     if (id == __NR_readv) {
@@ -370,71 +463,51 @@ static __always_inline void message_read(struct pt_regs *regs, long id, long ret
         buffer = vector.base;
         room = vector.len;
     }
-    struct {
-        __u32 len, opcode;
-        __u64 unique, nodeid;
-        __u32 uid, gid, pid, extra;
-    } h;
-    if (bpf_probe_read_user(&h, sizeof(h), buffer)) {
-        if (me->fuse_fd == fd + 1) {
+    if (me->taken.time) { /* taken before, and not answered by this thread */
+        tell_taken(me, pid_tgid);
+        me->eager = 1;
+    }
+    /* The buffer of a channel is 8 KiB or more: reading past a short message does no harm. */
+    __u32 kept = MESSAGE_SHORT;
+    if (bpf_probe_read_user(me->message, MESSAGE_SHORT, buffer)) {
+        kept = 40;
+        if (bpf_probe_read_user(me->message, 40, buffer)) {
             __sync_fetch_and_add(&counts.unreadable, 1);
-        }
-        return;
-    }
-    if (h.len < 40 || !((h.opcode > 0 && h.opcode < 128) || h.opcode == 4096)) {
-        return;
-    }
-    const int spliced = me->splice_len && h.len == me->splice_len;
-    if (!spliced) {
-        if (h.len != ret) {
             return;
         }
-        if (me->fuse_fd != fd + 1) {
-            if (!is_channel(task, fd)) {
-                return;
-            }
-            me->fuse_fd = fd + 1;
+    }
+    const __u32 len = ((const __u32 *)me->message)[0];
+    const __u32 opcode = ((const __u32 *)me->message)[1];
+    if (me->splice_len) {
+        if (len != me->splice_len) { /* some other pipe or file */
+            return;
         }
+        me->taken.time = me->splice_time;
+        me->taken.cpu = me->splice_at_cpu;
+        me->taken_cpu = me->splice_cpu;
+        me->taken_blocked = me->splice_blocked;
+        me->splice_len = 0;
+    } else {
+        if (len != ret) {
+            return;
+        }
+        me->fuse_fd = fd + 1;
         if (room > counts.read_size) {
             counts.read_size = room;
         }
+        me->taken.time = now;
+        me->taken.cpu = bpf_get_smp_processor_id();
+        me->taken_cpu = cpu_until(me, now);
+        me->taken_blocked = me->blocked;
     }
-    const __u64 pid_tgid = bpf_get_current_pid_tgid();
-    struct taken_event *event;
-    if (ret > MESSAGE_SHORT && has_names(h.opcode)) {
-        event = bpf_ringbuf_reserve(&events, sizeof(*event) + MESSAGE_LONG, 0);
-        if (event) {
-            __u32 size = ret > MESSAGE_LONG ? MESSAGE_LONG : (__u32)ret;
-            event->message_len = size;
-            if (size <= MESSAGE_LONG) {
-                bpf_probe_read_user(event + 1, size, buffer);
-            }
-        }
-    } else {
-        event = bpf_ringbuf_reserve(&events, sizeof(*event) + MESSAGE_SHORT, 0);
-        if (event) {
-            __u32 size = ret > MESSAGE_SHORT ? MESSAGE_SHORT : (__u32)ret;
-            event->message_len = size;
-            if (size <= MESSAGE_SHORT) {
-                bpf_probe_read_user(event + 1, size, buffer);
-            }
-        }
-    }
-    const __u64 when = spliced ? me->splice_time : now;
-    if (!event) {
-        lose(EVENT_TAKEN);
-    } else {
-        fill(&event->e, EVENT_TAKEN, when, 0, h.unique, pid_tgid);
-        event->len = h.len;
-        if (spliced) {
-            event->e.cpu = me->splice_at_cpu;
-        }
-        submit(event);
-    }
-    if (spliced) {
-        took(me, h.unique, when, me->splice_cpu, me->splice_blocked);
-    } else {
-        took(me, h.unique, when, cpu_until(me, now), me->blocked);
+    me->taken_unique = *(const __u64 *)(me->message + 8);
+    me->taken.len = len;
+    me->taken.message_len = ret < kept ? (__u32)ret : kept;
+    me->taken.tid = (__u32)pid_tgid;
+    if (ret > MESSAGE_SHORT && has_names(opcode)) {
+        tell_long(me, buffer, ret, pid_tgid);
+    } else if (me->eager || expects_no_reply(opcode)) {
+        tell_taken(me, pid_tgid);
     }
 }
 
