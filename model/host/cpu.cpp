@@ -98,7 +98,9 @@ void Core::give(Thread& thread) {
     current_ = &thread;
     thread.core_ = this;
     thread.state_ = Thread::State::running;
-    thread.debt_ += cpu_.idle_exit(now - idle_since_);
+    thread.debt_ += cpu_.draw_by_idle(cpu_.idle_exit_, now - idle_since_);
+    thread.debt_ += cpu_.cold_start(now - idle_since_);
+    thread.slept_ = false;  // going to sleep and coming back is part of what was measured
     busy_.set(now, 1);
     slice_began_ = now;
     plan();
@@ -107,16 +109,34 @@ void Core::give(Thread& thread) {
 void Core::enqueue(Thread& thread) {
     thread.core_ = this;
     thread.state_ = Thread::State::runnable;
-    run_queue_.push_back(thread);
-    if (computing_) {
-        plan();  // the slice of the current thread now has an end
+    if (cpu_.profile().scheduler.wakeup_preemption) {
+        run_queue_.push_front(thread);
+        make_way_ = true;
+    } else {
+        run_queue_.push_back(thread);
     }
+    if (computing_) {
+        plan();  // the current thread is preempted, or its slice now has an end
+    }
+}
+
+void Core::requeue() {
+    Thread& thread = *current_;
+    thread.state_ = Thread::State::runnable;
+    // Behind whoever preempted it, or at the end of the queue when its slice is over.
+    if (std::exchange(make_way_, false)) {
+        run_queue_.insert(std::next(run_queue_.begin()), thread);
+    } else {
+        run_queue_.push_back(thread);
+    }
+    release();
 }
 
 void Core::release() {
     current_ = nullptr;
     cancel();
     computing_ = false;
+    make_way_ = false;
     dispatch();
 }
 
@@ -132,6 +152,9 @@ void Core::dispatch() {
     current_ = &next;
     next.state_ = Thread::State::running;
     next.charge(cpu_.costs().context_switch);
+    if (std::exchange(next.slept_, false)) {
+        next.charge(cpu_.costs().block);
+    }
     slice_began_ = now;
     plan();
 }
@@ -147,6 +170,10 @@ void Core::settle_account() {
 
 void Core::plan() {
     settle_account();
+    if (make_way_ && current_->debt_ > Time()) {
+        requeue();
+        return;
+    }
     const Time now = cpu_.engine().now();
     Time end = now + current_->debt_;
     if (!run_queue_.empty() && current_->debt_ > Time()) {
@@ -160,15 +187,13 @@ void Core::fire() {
     computing_ = false;
     Thread& thread = *current_;
     if (thread.debt_ > Time()) {
-        thread.state_ = Thread::State::runnable;  // the slice is over, others wait
-        run_queue_.push_back(thread);
-        current_ = nullptr;
-        dispatch();
+        requeue();  // its slice is over
         return;
     }
     const Thread::Then then = std::exchange(thread.then_, Thread::Then::go_on);
     if (then != Thread::Then::go_on) {
         thread.state_ = Thread::State::off;
+        thread.slept_ = true;
         release();
     }
     if (then != Thread::Then::sleep) {
@@ -176,19 +201,30 @@ void Core::fire() {
     }
 }
 
-Cpu::Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed)
-    : engine_(engine), profile_(profile), random_(seed, "host.cpu") {
-    if (profile.cores == 0 || profile.costs.idle_exit.empty()) {
-        throw std::invalid_argument("a host needs at least one core and one idle_exit row");
-    }
-    for (const IdleExit& row : profile.costs.idle_exit) {
+namespace {
+
+std::vector<std::pair<Time, sim::Distribution>> by_idle(const std::vector<IdleExit>& measured) {
+    std::vector<std::pair<Time, sim::Distribution>> rows;
+    for (const IdleExit& row : measured) {
         std::vector<std::pair<double, Time>> points;
         const auto steps = static_cast<double>(row.quantiles.size() - 1);
         for (const Time time : row.quantiles) {
             points.emplace_back(static_cast<double>(points.size()) / steps, time);
         }
-        idle_exit_.emplace_back(row.idle, sim::Distribution::quantiles(std::move(points)));
+        rows.emplace_back(row.idle, sim::Distribution::quantiles(std::move(points)));
     }
+    return rows;
+}
+
+}  // namespace
+
+Cpu::Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed)
+    : engine_(engine), profile_(profile), random_(seed, "host.cpu") {
+    if (profile.cores == 0 || profile.costs.idle_exit.empty()) {
+        throw std::invalid_argument("a host needs at least one core and one idle_exit row");
+    }
+    idle_exit_ = by_idle(profile.costs.idle_exit);
+    wake_cross_core_ = by_idle(profile.costs.wake_cross_core_by_idle);
     for (unsigned id = 0; id < profile.cores; ++id) {
         cores_.push_back(std::make_unique<Core>(*this, id));
     }
@@ -240,7 +276,7 @@ Core& Cpu::place(const Thread& thread) const {
         (target == nullptr || here->load() < target->load())) {
         target = here;
     }
-    Core* least = nullptr;
+    Core* least = cores_.front().get();
     for (const auto& core : cores_) {
         if (!may_run_on(thread, *core)) {
             continue;
@@ -248,7 +284,7 @@ Core& Cpu::place(const Thread& thread) const {
         if (available_idle(*core)) {
             return *core;
         }
-        if (least == nullptr || core->load() < least->load()) {
+        if (!may_run_on(thread, *least) || core->load() < least->load()) {
             least = core.get();
         }
     }
@@ -258,8 +294,7 @@ Core& Cpu::place(const Thread& thread) const {
 void Cpu::wake(Thread& thread) {
     Core& core = place(thread);
     if (active_ != nullptr && active_ != &thread) {
-        active_->charge(active_->core_ == &core ? profile_.costs.wake_same_core
-                                                : profile_.costs.wake_cross_core);
+        active_->charge(wake_cost(core));
     }
     if (core.idle()) {
         core.give(thread);
@@ -268,13 +303,28 @@ void Cpu::wake(Thread& thread) {
     }
 }
 
-Time Cpu::idle_exit(Time idle) {
+Time Cpu::wake_cost(const Core& core) {
+    if (active_->core_ == &core) {
+        return profile_.costs.wake_same_core;
+    }
+    if (!core.idle() || wake_cross_core_.empty()) {
+        return profile_.costs.wake_cross_core;
+    }
+    return draw_by_idle(wake_cross_core_, engine_.now() - core.idle_since_);
+}
+
+Time Cpu::cold_start(Time idle) const {
+    const std::vector<IdleCost>& rows = profile_.costs.cold_start;
+    const auto above = std::upper_bound(
+        rows.begin(), rows.end(), idle, [](Time t, const IdleCost& row) { return t < row.idle; });
+    return above == rows.begin() ? Time() : (above - 1)->time;
+}
+
+Time Cpu::draw_by_idle(const std::vector<std::pair<Time, sim::Distribution>>& rows, Time idle) {
     // The row whose idle time is nearest from below; the rows are dense where it matters.
-    const auto above =
-        std::upper_bound(idle_exit_.begin(), idle_exit_.end(), idle, [](Time t, const auto& row) {
-            return t < row.first;
-        });
-    return (above == idle_exit_.begin() ? above : above - 1)->second.draw(random_);
+    const auto above = std::upper_bound(
+        rows.begin(), rows.end(), idle, [](Time t, const auto& row) { return t < row.first; });
+    return (above == rows.begin() ? above : above - 1)->second.draw(random_);
 }
 
 void Cpu::resume(Thread& thread) {

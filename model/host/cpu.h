@@ -31,7 +31,7 @@ using RunQueueHook = boost::intrusive::list_base_hook<boost::intrusive::tag<InRu
 
 /// A thread of the simulated host: it computes only while it has a core. Its costs are added up by
 /// charge() and waited for once, by run() or on the way to sleep.
-class Thread : private sim::Waiter, public RunQueueHook {
+class Thread final : private sim::Waiter, public RunQueueHook {
   public:
     Thread(Cpu& cpu, std::string name, Group group, Affinity affinity = {});
     ~Thread();
@@ -97,10 +97,12 @@ class Thread : private sim::Waiter, public RunQueueHook {
     sim::Time spent_[2];
     sim::Process* process_ = nullptr;
     sim::Resumable resumable_;
+    bool slept_ = false;  // gave up its core of its own will since it last ran
 };
 
-/// One core: a run queue in order of arrival, time slices, idle states.
-class Core : private sim::Timer {
+/// One core: a run queue in order of arrival, preemption by whoever is woken, time slices, idle
+/// states.
+class Core final : private sim::Timer {
   public:
     Core(Cpu& cpu, unsigned id) : cpu_(cpu), id_(id) {}
 
@@ -121,6 +123,7 @@ class Core : private sim::Timer {
     void give(Thread& thread);     // the core is idle
     void enqueue(Thread& thread);  // the core is busy
     void release();                // the current thread leaves
+    void requeue();                // the current thread waits for its next turn
     void dispatch();
     void plan();  // (re)schedules the end of the present burst
     void settle_account();
@@ -134,11 +137,13 @@ class Core : private sim::Timer {
     sim::Time slice_began_;
     sim::Time burst_began_;
     bool computing_ = false;
+    bool make_way_ = false;  // whoever was woken last preempts the current thread
     sim::TimeAverage busy_;
 };
 
 /// The cores of one machine and the scheduler's choice among them. First version: wake-up
-/// placement as select_idle_sibling() decides it within one cache domain, round robin per core.
+/// placement as select_idle_sibling() decides it within one cache domain; on a core, whoever is
+/// woken goes first if wake-up preemption is on, and slices are taken in turn.
 class Cpu {
   public:
     Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed);
@@ -163,13 +168,18 @@ class Cpu {
     Core& place(const Thread& thread) const;
     bool available_idle(const Core& core) const;
     bool may_run_on(const Thread& thread, const Core& core) const;
-    sim::Time idle_exit(sim::Time idle);
+    sim::Time draw_by_idle(const std::vector<std::pair<sim::Time, sim::Distribution>>& rows,
+                           sim::Time idle);
+    sim::Time wake_cost(const Core& core);
+    sim::Time cold_start(sim::Time idle) const;
     void resume(Thread& thread);
 
     sim::Engine& engine_;
     HostProfile profile_;
     std::vector<std::unique_ptr<Core>> cores_;
-    std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_;  // by idle time
+    // By how long the core had idled.
+    std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_;
+    std::vector<std::pair<sim::Time, sim::Distribution>> wake_cross_core_;
     sim::Random random_;
     Thread* active_ = nullptr;  // the thread whose step is running: whoever is woken now, it woke
 };

@@ -43,66 +43,89 @@ void bind(config::Map& map, IdleExit& row) {
         "needs at least two times that never fall");
 }
 
+void bind(config::Map& map, IdleCost& row) {
+    map.field("idle", row.idle, Time(), 3600_s, "how long the core had idled");
+    map.field("time", row.time, Time(), 1_s, "the cost");
+}
+
 void bind(config::Map& map, SizeCost& point) {
     map.field("size", point.size, "bytes copied");
     map.field("time", point.time, Time(), 1_s, "one copy");
 }
 
+namespace {
+
+template <class Rows>
+void rising(config::Map& map, const char* name, const Rows& rows) {
+    map.check(
+        std::is_sorted(
+            rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.idle < b.idle; }),
+        name,
+        "must be in order of idle time");
+}
+
+struct Cost {
+    const char* name;
+    Time Costs::*member;
+    const char* help;
+};
+
+constexpr Cost plain_costs[] = {
+    {"syscall", &Costs::syscall, "entry and exit of an empty system call"},
+    {"context_switch", &Costs::context_switch, "from one process to another on one core"},
+    {"context_switch_thread", &Costs::context_switch_thread, "the same within one address space"},
+    {"block", &Costs::block, "extra of going to sleep and coming back"},
+    {"wake_same_core", &Costs::wake_same_core, "waking a thread on one's own core, for the waker"},
+    {"wake_cross_core", &Costs::wake_cross_core, "waking a thread on another core, for the waker"},
+    {"thread_create", &Costs::thread_create, "pthread_create() of a new worker, for its caller"},
+    {"page_cache_page", &Costs::page_cache_page, "per page read from the page cache, beyond copy"},
+    {"fuse_submit", &Costs::fuse_submit, "caller: VFS entry to request on the pending queue"},
+    {"fuse_read", &Costs::fuse_read, "daemon: fixed part of read(2) of /dev/fuse"},
+    {"fuse_reply", &Costs::fuse_reply, "daemon: fixed part of writev(2) of the reply"},
+    {"fuse_resume", &Costs::fuse_resume, "caller: from running again to its return"},
+    {"fuse_page", &Costs::fuse_page, "per 4 KiB page that is read, beyond copy"},
+    {"fuse_page_submit", &Costs::fuse_page_submit, "of fuse_page: the caller before it sleeps"},
+    {"fuse_page_reply", &Costs::fuse_page_reply, "of fuse_page: the daemon in its reply"},
+    {"fuse_page_resume", &Costs::fuse_page_resume, "of fuse_page: the caller after it woke"},
+    {"fuse_page_write", &Costs::fuse_page_write, "per 4 KiB page that is written, beyond copy"},
+    {"getattr", &Costs::getattr, "caller: what fstat(2) has beyond submit and resume"},
+    {"direct_read", &Costs::direct_read, "caller: what a direct pread(2) has beyond them"},
+    {"direct_write", &Costs::direct_write, "caller: what a direct pwrite(2) has beyond them"},
+    {"libfuse_request", &Costs::libfuse_request, "user time of the library per request"},
+    {"libfuse_mt", &Costs::libfuse_mt, "what the multi-threaded loop adds per request"},
+};
+
+}  // namespace
+
 void bind(config::Map& map, Costs& c) {
-    const Time most = 1_s;
-    map.field("syscall", c.syscall, Time(), most, "entry and exit of an empty system call");
-    map.field("context_switch",
-              c.context_switch,
-              Time(),
-              most,
-              "from one process to another on one core");
-    map.field("wake_same_core",
-              c.wake_same_core,
-              Time(),
-              most,
-              "what waking a thread on its own core costs the waker");
-    map.field("wake_cross_core",
-              c.wake_cross_core,
-              Time(),
-              most,
-              "what waking a thread on another core costs the waker");
+    for (const Cost& cost : plain_costs) {
+        map.field(cost.name, c.*cost.member, Time(), 1_s, cost.help);
+    }
     map.section("idle_exit",
                 c.idle_exit,
                 "from a wake-up to the woken thread running, by idle time of its core");
-    map.check(std::is_sorted(c.idle_exit.begin(),
-                             c.idle_exit.end(),
-                             [](const IdleExit& a, const IdleExit& b) { return a.idle < b.idle; }),
-              "idle_exit",
-              "must be in order of idle time");
+    rising(map, "idle_exit", c.idle_exit);
+    map.section("wake_cross_core_by_idle",
+                c.wake_cross_core_by_idle,
+                "wake_cross_core by idle time of the woken core");
+    rising(map, "wake_cross_core_by_idle", c.wake_cross_core_by_idle);
+    map.section(
+        "cold_start", c.cold_start, "extra of the first work on a core, by how long it had idled");
+    rising(map, "cold_start", c.cold_start);
     map.section("copy", c.copy, "kernel copies from and to user memory, by size");
     map.check(std::is_sorted(c.copy.begin(),
                              c.copy.end(),
                              [](const SizeCost& a, const SizeCost& b) { return a.size < b.size; }),
               "copy",
               "must be in order of size");
-    map.field("fuse_submit",
-              c.fuse_submit,
-              Time(),
-              most,
-              "caller: from VFS entry to the request on the pending queue");
-    map.field("fuse_read", c.fuse_read, Time(), most, "daemon: fixed part of read(2)");
-    map.field("fuse_reply", c.fuse_reply, Time(), most, "daemon: fixed part of writev(2)");
-    map.field("fuse_resume",
-              c.fuse_resume,
-              Time(),
-              most,
-              "caller: from running again to its return to user mode");
-    map.field(
-        "fuse_page", c.fuse_page, Time(), most, "per 4 KiB page of payload beyond the copy itself");
-    map.field(
-        "libfuse_request", c.libfuse_request, Time(), most, "user time of the library per request");
-    map.field(
-        "libfuse_mt", c.libfuse_mt, Time(), most, "what the multi-threaded loop adds per request");
-    map.field("thread_create", c.thread_create, Time(), most, "pthread_create() of a new worker");
 }
 
 void bind(config::Map& map, SchedulerConfig& c) {
     map.field("base_slice", c.base_slice, 1_us, 1_s, "time a thread runs while others wait");
+    map.field("turn", c.turn, Time(), 1_s, "how long equals run before they change places");
+    map.field("wakeup_preemption",
+              c.wakeup_preemption,
+              "a woken thread preempts the one that runs on its core");
     map.field("halt_poll",
               c.halt_poll,
               Time(),

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <stdexcept>
 
 namespace fusesim::system {
@@ -88,6 +89,11 @@ void bind(config::Map& map, DaemonConfig& daemon) {
               "fusesim fit TRACE --out DAEMON.yaml writes one from a recording");
     map.field("threads", daemon.threads, "single, multi, or the most worker threads");
     map.field("libfuse", daemon.libfuse, "library version, which sets how its loop grows");
+    unsigned major = 0;
+    unsigned minor = 0;
+    map.check(std::sscanf(daemon.libfuse.c_str(), "%u.%u", &major, &minor) == 2,
+              "libfuse",
+              "is no version such as 3.14");
     map.field("max_idle_threads",
               daemon.max_idle_threads,
               -1,

@@ -31,9 +31,7 @@ daemon::SessionConfig session_config(const DaemonConfig& daemon, const MountConf
     config.multi_threaded = daemon.threads->multi;
     unsigned major = 3;
     unsigned minor = 14;
-    if (std::sscanf(daemon.libfuse.c_str(), "%u.%u", &major, &minor) != 2) {
-        throw std::invalid_argument("daemon.libfuse is no version such as 3.14");
-    }
+    std::sscanf(daemon.libfuse.c_str(), "%u.%u", &major, &minor);
     const bool bounded = major > 3 || (major == 3 && minor >= 12);
     config.max_threads = daemon.threads->most ? static_cast<int>(*daemon.threads->most)
                          : bounded            ? 10
@@ -270,22 +268,70 @@ void settle(Scenario& scenario) {
     }
 }
 
+/// Every core that a thread is pinned to must be there.
+void check_affinity(const Scenario& scenario, const config::Document& document) {
+    const unsigned cores = scenario.host->cores;
+    config::Problems problems;
+    const auto check_one = [&](const std::optional<std::vector<unsigned>>& affinity,
+                               const char* key) {
+        if (!affinity) {
+            return;
+        }
+        for (const unsigned core : *affinity) {
+            if (core >= cores) {
+                problems.add(document.place(key),
+                             fmt::format("{} names core {}, but the host has {} cores, 0 to {}",
+                                         key,
+                                         core,
+                                         cores,
+                                         cores - 1),
+                             fmt::format("set {} or host.cores", key));
+                return;
+            }
+        }
+    };
+    check_one(scenario.daemon.affinity, "daemon.affinity");
+    check_one(scenario.workload.affinity, "workload.affinity");
+    problems.raise();
+}
+
 }  // namespace
 
-Outcome simulate(const Scenario& given,
-                 const config::Document& document,
-                 const SimulateOptions& options) {
+namespace {
+
+struct Prepared {
+    std::unique_ptr<trace::Reader> reader;
+    Scenario scenario;
+};
+
+/// Opens the trace, takes over what it knows, fills in defaults, and refuses what cannot work.
+Prepared prepare(const Scenario& given, const config::Document& document) {
     if (given.workload.trace.empty()) {
         throw config::Error(document.place("workload"),
                             "workload.trace is missing: nothing to simulate",
                             "name a recording, e.g. workload: {trace: x.fst}");
     }
-    trace::Reader reader(given.workload.trace.path);
-    refuse_above_layer(reader.header(), given, document);
-    Scenario scenario = given;
-    take_over_facts(reader.header(), scenario);
-    settle(scenario);
+    Prepared prepared{std::make_unique<trace::Reader>(given.workload.trace.path), given};
+    const trace::Header& header = prepared.reader->header();
+    refuse_above_layer(header, given, document);
+    take_over_facts(header, prepared.scenario);
+    settle(prepared.scenario);
+    check_affinity(prepared.scenario, document);
+    return prepared;
+}
 
+}  // namespace
+
+void check(const Scenario& scenario, const config::Document& document) {
+    prepare(scenario, document);
+}
+
+Outcome simulate(const Scenario& given,
+                 const config::Document& document,
+                 const SimulateOptions& options) {
+    Prepared prepared = prepare(given, document);
+    Scenario& scenario = prepared.scenario;
+    trace::Reader& reader = *prepared.reader;
     const std::clock_t began = std::clock();
     Outcome outcome;
     report::Result& result = outcome.result;

@@ -20,6 +20,9 @@ struct Outcome {
     std::vector<std::string> warnings;  ///< one sentence each
 };
 
+/// Throws config::Error if the scenario cannot be simulated, without simulating it.
+void check(const Scenario& scenario, const config::Document& document);
+
 /// Builds the whole stack of a scenario, runs it and reports. `document` is where the scenario was
 /// read from; errors name places in it. Throws config::Error for what the user can mend,
 /// sim::Deadlock if the simulated system waits for itself.

@@ -99,7 +99,7 @@ void DevFuse::charge_read(Thread& worker, const fuse::Taken& taken) {
         const auto& call = static_cast<const Call&>(*taken.request);
         const bool has_payload = call.opcode == fuse::Opcode::write && call.payload_pages > 0;
         if (has_payload) {
-            worker.charge(costs.fuse_page * call.payload_pages);
+            worker.charge(costs.fuse_page_write * call.payload_pages);
         }
         if (config_.splice_read) {
             // One more system call; pages of a WRITE are passed on, all else is copied twice.
@@ -157,7 +157,7 @@ void DevFuse::charge_reply(Thread& worker, const Call& call) {
     worker.charge(costs.syscall + costs.fuse_reply);
     std::uint64_t copied = call.reply_bytes;
     if (call.opcode == fuse::Opcode::read && call.payload_pages > 0) {
-        worker.charge(costs.fuse_page * call.payload_pages);
+        worker.charge(costs.fuse_page_reply * call.payload_pages);
         const std::uint64_t payload = copied - fuse::out_header_bytes;
         if (config_.splice_write && payload >= splice_least_bytes) {
             // The header by vmsplice, the data by splice, then one splice into /dev/fuse.

@@ -22,7 +22,7 @@ struct DevFuseConfig {
 
 /// Requests cross the kernel border as reads and writes of /dev/fuse. Whoever calls pays: the
 /// caller's thread for queueing and waiting, the worker's for reading, copying and ending.
-class DevFuse : private fuse::Listener {
+class DevFuse final : private fuse::Listener {
   public:
     using Fd = fuse::Connection::Fd;
 
@@ -57,9 +57,9 @@ class DevFuse : private fuse::Listener {
 
     host::Cpu& cpu() const { return cpu_; }
 
-    void begin_window(sim::Time now);
+    void begin_window(sim::Time at);
     /// Ends of run: throws std::logic_error if a counter, list or station contradicts itself.
-    void check(sim::Time now) const;
+    void check(sim::Time at) const;
 
     const sim::Station& background_station() const { return background_; }
 

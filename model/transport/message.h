@@ -20,7 +20,7 @@ struct Demand {
 
 /// A FUSE request with its caller: what fs/fuse keeps on the caller's stack beside fuse_req.
 /// Reused by its owner for one request after another; must stay where it is meanwhile.
-class Call : public fuse::Request, private fuse::Completion {
+class Call final : public fuse::Request, private fuse::Completion {
   public:
     explicit Call(sim::Engine& engine) : done_(engine, "the end of a request") {
         completion = this;

@@ -23,9 +23,13 @@ class Unavailable : public std::runtime_error {
 /// Each command adds its subcommand to the program and leaves its exit code in `status`.
 using Add = void (*)(CLI::App& program, int& status);
 
+void add_check(CLI::App& program, int& status);
+void add_describe(CLI::App& program, int& status);
+void add_list(CLI::App& program, int& status);
+void add_record(CLI::App& program, int& status);
 void add_replay(CLI::App& program, int& status);
 void add_run(CLI::App& program, int& status);
+void add_schema(CLI::App& program, int& status);
 void add_trace(CLI::App& program, int& status);
-void add_record(CLI::App& program, int& status);
 
 }  // namespace fusesim::commands

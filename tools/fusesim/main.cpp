@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "config/error.h"
+#include "config/nearest.h"
 
 #include <systemc>
 
@@ -9,6 +10,8 @@
 #include <cstdlib>
 #include <exception>
 #include <initializer_list>
+#include <string>
+#include <vector>
 
 using namespace fusesim;
 
@@ -18,11 +21,34 @@ namespace {
 const std::initializer_list<commands::Add> all_commands = {
     commands::add_run,
     commands::add_replay,
-    commands::add_trace,
 #ifdef FUSESIM_RECORDER
     commands::add_record,
 #endif
+    commands::add_trace,
+    commands::add_check,
+    commands::add_describe,
+    commands::add_list,
+    commands::add_schema,
 };
+
+/// CLI11 says no more than that a command is missing; users who mistyped want to know which.
+void check_command(const CLI::App& program, int argc, char** argv) {
+    if (argc < 2 || argv[1][0] == '-') {
+        return;
+    }
+    std::vector<std::string> names;
+    for (const CLI::App* command : program.get_subcommands({})) {
+        if (command->get_name() == argv[1]) {
+            return;
+        }
+        names.push_back(command->get_name());
+    }
+    const std::string near = config::nearest(argv[1], names);
+    throw config::Error(
+        {"command line"},
+        std::string("there is no command '") + argv[1] + "'",
+        near.empty() ? "fusesim --help lists them" : "did you mean '" + near + "'?");
+}
 
 int run(int argc, char** argv) {
     CLI::App program{"fusesim predicts how long requests take through Linux FUSE"};
@@ -33,6 +59,7 @@ int run(int argc, char** argv) {
     for (const commands::Add add : all_commands) {
         add(program, status);
     }
+    check_command(program, argc, argv);
     try {
         program.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

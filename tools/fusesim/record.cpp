@@ -27,7 +27,8 @@ double duration_of(const std::string& text) {
     unit.erase(0, unit.find_first_not_of(' '));
     const double scale = unit == "ms" ? 1e-3 : unit == "s" ? 1 : unit == "min" ? 60 : 0;
     if (failed != std::errc{} || scale == 0 || number <= 0) {
-        throw config::Error({"command line"}, "--duration " + text + " is not a duration",
+        throw config::Error({"command line"},
+                            "--duration " + text + " is not a duration",
                             "a number above 0 with its unit: 500ms, 10s or 2min");
     }
     return number * scale;
@@ -76,9 +77,11 @@ void add_record(CLI::App& program, int& status) {
         ->check(CLI::IsMember({"fuse", "syscall"}))
         ->capture_default_str();
     command->add_option("--duration", arguments->duration, "end after this time, e.g. 10s");
-    command->add_option("--workload", arguments->options.workload,
+    command->add_option("--workload",
+                        arguments->options.workload,
                         "what runs meanwhile; kept in the trace's header");
-    command->add_flag("--no-bpf", arguments->no_bpf,
+    command->add_flag("--no-bpf",
+                      arguments->no_bpf,
                       "use the kernel's text trace only: no offsets, names, taken, replied");
     command->callback([arguments, &status] { status = run(*arguments); });
 }

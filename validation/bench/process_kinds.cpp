@@ -7,9 +7,9 @@
 #include "sim/fresh_context.h"
 #include "sim/wait_queue.h"
 
-#include <fmt/format.h>
-
 #include <systemc>
+
+#include <fmt/format.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -144,13 +144,19 @@ double ns_per_request(Run run, int applications, int requests) {
 }  // namespace
 
 int sc_main(int, char**) {
-    fmt::print("{:>12} {:>22} {:>22} {:>7}\n", "processes", "SC_THREAD ns/request",
-               "coroutine ns/request", "ratio");
+    fmt::print("{:>12} {:>22} {:>22} {:>7}\n",
+               "processes",
+               "SC_THREAD ns/request",
+               "coroutine ns/request",
+               "ratio");
     for (const int applications : {1, 32, 1000, 10000}) {
         const int requests = 2'000'000 / applications;
         const double threads = ns_per_request(run_threads, applications, requests);
         const double coroutines = ns_per_request(run_coroutines, applications, requests);
-        fmt::print("{:>12} {:>22.0f} {:>22.0f} {:>7.1f}\n", applications + 1, threads, coroutines,
+        fmt::print("{:>12} {:>22.0f} {:>22.0f} {:>7.1f}\n",
+                   applications + 1,
+                   threads,
+                   coroutines,
                    threads / coroutines);
     }
     return 0;
