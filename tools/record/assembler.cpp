@@ -41,6 +41,25 @@ std::int64_t demand_of(std::uint64_t demand) {
 
 Assembler::Assembler(Sink sink, std::size_t limit) : sink_(std::move(sink)), limit_(limit) {}
 
+void Assembler::handle(const event& event) {
+    switch (event.kind) {
+    case EVENT_SEND:
+        send(reinterpret_cast<const send_event&>(event));
+        break;
+    case EVENT_TAKEN:
+        taken(reinterpret_cast<const taken_event&>(event));
+        break;
+    case EVENT_END:
+        end(reinterpret_cast<const end_event&>(event));
+        break;
+    case EVENT_RESUMED:
+        resumed(reinterpret_cast<const resumed_event&>(event));
+        break;
+    default:
+        break;
+    }
+}
+
 Assembler::Slot Assembler::allocate() {
     if (free_.empty()) {
         slots_.emplace_back();

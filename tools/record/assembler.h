@@ -1,12 +1,11 @@
 #pragma once
 
-#include "events.h"
+#include "collector.h"
 #include "trace/record.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <unordered_map>
 #include <vector>
 
@@ -15,10 +14,8 @@ namespace fusesim::record {
 /// Puts the events of many requests together to one record each, in the order in which they were
 /// queued. Holds what is in flight and no more; a request that takes so long that `limit` others
 /// pile up behind it is written without its end.
-class Assembler {
+class Assembler : public Collector {
   public:
-    using Sink = std::function<void(const trace::Record&)>;
-
     explicit Assembler(Sink sink, std::size_t limit = 1 << 16);
 
     void send(const send_event& event);
@@ -26,27 +23,11 @@ class Assembler {
     void end(const end_event& event);
     void resumed(const resumed_event& event);
 
-    /// Writes what is complete, given that no event older than `now - slack` can come any more.
-    void flush(std::int64_t now);
-
-    /// Writes what is left, complete or not.
-    void finish();
-
-    struct Counts {
-        std::uint64_t written = 0;
-        std::uint64_t without_end = 0;  ///< written although the daemon had not replied
-        std::uint64_t without_send = 0; ///< left out: sent before the recording, or its send lost
-        std::uint64_t late = 0;         ///< left out: came after younger ones were written
-    };
-    const Counts& counts() const { return counts_; }
-
-    /// Requests that wait for a reply.
-    std::size_t in_flight() const { return in_flight_; }
-
-    /// Replies seen so far.
-    std::uint64_t ended() const { return ended_; }
-
-    static constexpr std::int64_t slack = 20'000'000;
+    void handle(const event& event) override;
+    void flush(std::int64_t now) override;
+    void finish() override;
+    std::size_t in_flight() const override { return in_flight_; }
+    std::uint64_t ended() const override { return ended_; }
 
   private:
     struct Open {
@@ -80,7 +61,6 @@ class Assembler {
     std::uint64_t ended_ = 0;
     std::int64_t newest_written_ = trace::unknown_time;
     std::int64_t base_ = trace::unknown_time;
-    Counts counts_;
 };
 
 }  // namespace fusesim::record

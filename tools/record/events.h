@@ -16,8 +16,8 @@ enum event_kind {
 enum {
     MESSAGE_SHORT = 128, /* header and arguments of every request without names */
     MESSAGE_LONG = 640,  /* two names of 255 bytes and their arguments */
-    PATH_DEPTH = 12,     /* components of a path kept by the syscall layer */
-    PATH_NAME = 64,      /* bytes kept of each component */
+    PATH_DEPTH = 16,     /* components of a path kept by the syscall layer */
+    PATH_NAME = 128,     /* bytes kept of each component */
     PATH_STRING = 256    /* bytes kept of a path argument */
 };
 
@@ -79,24 +79,48 @@ struct resumed_event {
     struct event e;
 };
 
+/* Where a system call has its arguments; -1: it has no such one. */
+struct call_shape {
+    __u8 traced;
+    __s8 fd;
+    __s8 path;
+    __s8 directory; /* descriptor that path is relative to */
+    __s8 path2;
+    __s8 directory2;
+    __s8 offset;
+    __s8 size;
+    __s8 flags;
+    __u8 opens; /* returns a descriptor, which tells whether it is on the mount */
+    __u8 at_position;
+    __u8 vector; /* size counts iovecs */
+};
+
+enum { MAX_CALLS = 512, ON_MOUNT_BY_FD = 1, ON_MOUNT_BY_PATH = 2, PERHAPS_ON_MOUNT = 4 };
+
 struct call_event {
-    struct event e; /* time: of the return; unique: not used */
+    struct event e; /* time: of the return; request, unique: not used */
     __u64 entered;
     __u64 think_cpu;
     __u64 think_blocked;
     __u64 inode;
-    __u64 fd;
+    __s64 fd;
     __u64 offset;
     __u64 size;
     __s64 result;
-    __u32 number; /* of the system call */
+    __u32 number;    /* of the system call */
     __u32 flags;
-    __u8 depth;   /* components in names, the last first */
-    __u8 at_root; /* the components reach the root of the mount */
-    __u8 paths;   /* path arguments that follow */
-    __u8 pad[5];
-    char names[PATH_DEPTH][PATH_NAME];
+    __u32 found;     /* how it was found to be on the mount */
+    __u32 has_paths; /* struct call_paths follows */
+};
+
+/* A path is given as the caller gave it, and the directory it starts from, the last name first. */
+struct call_paths {
     char path[2][PATH_STRING];
+    __u8 depth[2];
+    __u8 inside[2]; /* of these, names in the directory's own file system */
+    __u8 cut; /* a component or the number of them exceeded what is kept */
+    __u8 pad[3];
+    char names[2][PATH_DEPTH][PATH_NAME];
 };
 
 /* Filled once by the first request seen. */

@@ -11,6 +11,7 @@
 
 #include "events.h"
 #include "kernel_types.h"
+#include "task_clock.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -23,16 +24,11 @@ __u32 daemons[MAX_DAEMONS] = {};
 struct connection_facts facts = {};
 struct recorder_counts counts = {};
 /* Sends are left out until the other programs are attached, and again when the end is near. */
-__u32 accept_sends = 0;
-
-enum task_state { TASK_UNSEEN, TASK_ON_CPU, TASK_WAITS_FOR_CPU, TASK_ASLEEP };
+__u32 accept_new = 0;
 
 /* What is known of a thread that called into the mount or serves it. */
 struct task_info {
-    __u64 since;   /* when it came into its state */
-    __u64 cpu;     /* on a core so far */
-    __u64 blocked; /* asleep so far, other than for a reply of the mount */
-    __u64 base_cpu, base_blocked; /* the same when its previous request was resumed */
+    struct task_clock clock; /* its sleep for a reply of the mount is not counted */
     __u64 waits_for; /* request that it sent and waits for */
     __u64 resumes_request, resumes_unique; /* ended, and it has not run since */
     __u64 resumed_request, resumed_unique, resumed_time; /* it runs, and that is not told yet */
@@ -44,8 +40,6 @@ struct task_info {
     __u64 splice_time, splice_cpu, splice_blocked;
     __u32 splice_len, splice_at_cpu;
     __s32 fuse_fd; /* last descriptor found to be of this connection, plus 1 */
-    __u8 state;
-    __u8 has_base;
     __u8 in_reply;
     __u8 eager; /* others reply to what it takes: tell at once */
     __u8 message[MESSAGE_SHORT];
@@ -69,15 +63,10 @@ static __always_inline struct task_info *info_of(struct task_struct *task) {
 
 static __always_inline struct task_info *make_info(struct task_struct *task, __u64 now) {
     struct task_info *info = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (info && info->state == TASK_UNSEEN) {
-        info->state = TASK_ON_CPU;
-        info->since = now;
+    if (info) {
+        clock_start(&info->clock, now);
     }
     return info;
-}
-
-static __always_inline __u64 cpu_until(const struct task_info *info, __u64 now) {
-    return info->state == TASK_ON_CPU ? info->cpu + (now - info->since) : info->cpu;
 }
 
 static __always_inline void lose(__u32 kind) {
@@ -153,7 +142,7 @@ static __always_inline void learn_connection(const struct fuse_conn *fc) {
 SEC("tp_btf/fuse_request_send")
 int BPF_PROG(request_send, const struct fuse_req *req) {
     const struct fuse_conn *fc = req->fm->fc;
-    if (fc->dev != connection || !accept_sends) {
+    if (fc->dev != connection || !accept_new) {
         return 0;
     }
     const __u64 now = bpf_ktime_get_ns();
@@ -202,16 +191,14 @@ int BPF_PROG(request_send, const struct fuse_req *req) {
         }
         event->think_cpu = UNKNOWN_DEMAND;
         event->think_blocked = UNKNOWN_DEMAND;
-        if (me && me->has_base && !from_daemon) {
-            event->think_cpu = cpu_until(me, now) - me->base_cpu;
-            event->think_blocked = me->blocked - me->base_blocked;
+        if (me && me->clock.has_base && !from_daemon) {
+            event->think_cpu = cpu_until(&me->clock, now) - me->clock.base_cpu;
+            event->think_blocked = me->clock.blocked - me->clock.base_blocked;
         }
         submit(event);
     }
     if (me && !from_daemon) {
-        me->base_cpu = cpu_until(me, now);
-        me->base_blocked = me->blocked;
-        me->has_base = 1;
+        clock_set_base(&me->clock, now);
         if (!background && expects_reply) {
             me->waits_for = (__u64)req;
         }
@@ -287,8 +274,7 @@ static __always_inline void resume(struct task_info *task, __u64 now) {
     task->resumed_unique = task->resumes_unique;
     task->resumed_time = now;
     task->resumes_request = 0;
-    task->base_cpu = cpu_until(task, now);
-    task->base_blocked = task->blocked;
+    clock_set_base(&task->clock, now);
 }
 
 static __always_inline void tell_resumed(struct task_info *task, __u32 tid, __u32 tgid) {
@@ -312,14 +298,7 @@ int BPF_PROG(waking, struct task_struct *task) {
     struct task_info *me = info_of(bpf_get_current_task_btf());
     const int by_reply = me && me->in_reply && me->ended_request;
     const __u64 now = bpf_ktime_get_ns();
-    const int asleep = wakee->state == TASK_ASLEEP;
-    if (asleep) {
-        if (!by_reply) {
-            wakee->blocked += now - wakee->since;
-        }
-        wakee->state = TASK_WAITS_FOR_CPU;
-        wakee->since = now;
-    }
+    const int asleep = clock_wakes(&wakee->clock, !by_reply, now);
     if (!by_reply) {
         return 0;
     }
@@ -327,7 +306,7 @@ int BPF_PROG(waking, struct task_struct *task) {
         wakee->waits_for = 0;
         wakee->resumes_request = me->ended_request;
         wakee->resumes_unique = me->ended_unique;
-        if (wakee->state == TASK_ON_CPU) { /* woken on its way into sleep */
+        if (wakee->clock.state == TASK_ON_CPU) { /* woken on its way into sleep */
             resume(wakee, now);
         }
     } else if (asleep && !wakee->waits_for) { /* for a page that a background READ has filled */
@@ -344,9 +323,7 @@ int BPF_PROG(sched_switch, _Bool preempt, struct task_struct *prev, struct task_
     __u64 now = 0;
     if (out) {
         now = bpf_ktime_get_ns();
-        out->cpu = cpu_until(out, now);
-        out->since = now;
-        out->state = !preempt && prev_state ? TASK_ASLEEP : TASK_WAITS_FOR_CPU;
+        clock_leaves_cpu(&out->clock, !preempt && prev_state, now);
         if (out->resumed_time) {
             tell_resumed(out, prev->pid, prev->tgid);
         }
@@ -356,11 +333,7 @@ int BPF_PROG(sched_switch, _Bool preempt, struct task_struct *prev, struct task_
         if (!now) {
             now = bpf_ktime_get_ns();
         }
-        if (in->state == TASK_ASLEEP) { /* woken in the instant before it slept */
-            in->blocked += now - in->since;
-        }
-        in->state = TASK_ON_CPU;
-        in->since = now;
+        clock_gets_cpu(&in->clock, now);
         if (in->resumes_request) {
             resume(in, now);
         }
@@ -497,8 +470,8 @@ static __always_inline void message_read(struct pt_regs *regs, long id, long ret
         }
         me->taken.time = now;
         me->taken.cpu = bpf_get_smp_processor_id();
-        me->taken_cpu = cpu_until(me, now);
-        me->taken_blocked = me->blocked;
+        me->taken_cpu = cpu_until(&me->clock, now);
+        me->taken_blocked = me->clock.blocked;
     }
     me->taken_unique = *(const __u64 *)(me->message + 8);
     me->taken.len = len;
@@ -532,8 +505,8 @@ static __always_inline void message_spliced(struct pt_regs *regs, long ret, __u6
     me->splice_len = ret;
     me->splice_time = now;
     me->splice_at_cpu = bpf_get_smp_processor_id();
-    me->splice_cpu = cpu_until(me, now);
-    me->splice_blocked = me->blocked;
+    me->splice_cpu = cpu_until(&me->clock, now);
+    me->splice_blocked = me->clock.blocked;
 }
 
 SEC("tp_btf/sys_enter")
@@ -549,8 +522,8 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long id) {
     struct task_info *me = make_info(task, now);
     if (me) {
         me->reply_time = now;
-        me->reply_cpu = cpu_until(me, now);
-        me->reply_blocked = me->blocked;
+        me->reply_cpu = cpu_until(&me->clock, now);
+        me->reply_blocked = me->clock.blocked;
         me->ended_request = 0;
         me->in_reply = 1;
     }

@@ -18,13 +18,6 @@ struct qstr {
     const unsigned char *name;
 };
 
-struct dentry {
-    struct dentry *d_parent;
-    struct qstr d_name;
-    struct inode *d_inode;
-    struct super_block *d_sb;
-};
-
 struct super_block {
     __u32 s_dev;
 };
@@ -34,7 +27,24 @@ struct inode {
     unsigned long i_ino;
 };
 
+struct dentry {
+    struct dentry *d_parent;
+    struct qstr d_name;
+    struct super_block *d_sb;
+};
+
+struct vfsmount {
+    struct dentry *mnt_root;
+};
+
+struct mount {
+    struct mount *mnt_parent;
+    struct dentry *mnt_mountpoint;
+    struct vfsmount mnt;
+};
+
 struct path {
+    struct vfsmount *mnt;
     struct dentry *dentry;
 };
 

@@ -1,20 +1,26 @@
 #include "recorder.h"
 
 #include "assembler.h"
-#include "bpf_recorder.h"
+#include "calls.h"
 #include "config/error.h"
 #include "mount.h"
+#include "probe.h"
 #include "summary.h"
+#include "trace/import.h"
 #include "trace/writer.h"
+#include "tracefs.h"
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <functional>
+#include <memory>
 #include <thread>
 
 namespace fusesim::record {
@@ -133,16 +139,18 @@ void describe_connection(const connection_facts& facts, trace::Header& header) {
     }
 }
 
-/// Everything that was learnt on the way and at the end.
-void conclude(trace::Header& header, const BpfRecorder& bpf, const Assembler& assembler,
-              const Overhead& overhead) {
-    const recorder_counts counts = bpf.counts();
-    header.lost = lost_of(counts) + assembler.counts().late;
-    describe_connection(bpf.facts(), header);
-    if (const auto daemons = bpf.daemons(); !daemons.empty()) {
+void describe_daemons(const std::vector<std::uint32_t>& daemons, trace::Header& header) {
+    if (!daemons.empty()) {
         describe_daemon(daemons.front(), header.facts);
         add_number(header, "daemon.processes", daemons.size());
     }
+}
+
+/// What was learnt of the mount and of its daemon on the way.
+void describe_requests(trace::Header& header, const Probe& probe) {
+    const recorder_counts counts = probe.counts();
+    describe_connection(probe.facts(), header);
+    describe_daemons(probe.daemons(), header);
     if (counts.read_size != 0) {
         add_number(header, "daemon.read_buffer", counts.read_size);
     }
@@ -150,27 +158,35 @@ void conclude(trace::Header& header, const BpfRecorder& bpf, const Assembler& as
     header.facts.emplace_back("daemon.splice_write",
                               counts.splice_replies != 0 ? "true" : "false");
     add_number(header, "seen.most_background", counts.most_background);
-    std::string missing = "time in the background queue";
+    std::string missing = "time in the background queue; new directory of RENAME, source of LINK";
     if (counts.uring_requests != 0) {
         missing += "; arguments, taken and replied of requests over io_uring";
     }
     header.facts.emplace_back("missing", missing);
-    if (overhead.window_seconds > 0) {
-        header.facts.emplace_back(
-            "recorder.cpu_share", fmt::format("{:.4f}", overhead.seconds / overhead.window_seconds));
-    }
 }
 
-void print_overhead(const Overhead& overhead, std::uint64_t requests_measured) {
+void describe_calls(trace::Header& header, const Mount& mount) {
+    describe_daemons(find_daemons(mount), header);
+    header.facts.emplace_back(
+        "missing", "calls by paths that reach the mount through a symbolic link, except open; "
+                   "accesses to mapped memory; io_uring; 32-bit programs");
+}
+
+/// The programs run in the callers and the daemon, but also in everybody else's system calls.
+void print_overhead(const Overhead& overhead, std::uint64_t measured, double mean_latency_s) {
     if (overhead.window_seconds <= 0) {
         return;
     }
-    const double share = overhead.seconds / overhead.window_seconds;
-    fmt::print(stderr, "own programs: {:.2f} % of one core ({} runs in {:.1f} s measured)",
-               share * 100, overhead.runs, overhead.window_seconds);
-    if (requests_measured != 0) {
-        fmt::print(stderr, ", {:.2f} us per request",
-                   overhead.seconds * 1e6 / static_cast<double>(requests_measured));
+    fmt::print(stderr, "own programs: {:.2f} % of one core, {} runs in {:.1f} s measured",
+               overhead.seconds / overhead.window_seconds * 100, overhead.runs,
+               overhead.window_seconds);
+    if (measured != 0) {
+        const double each = overhead.seconds / static_cast<double>(measured);
+        fmt::print(stderr, "; {:.2f} us per record", each * 1e6);
+        if (mean_latency_s > 0) {
+            fmt::print(stderr, ", about {:.0f} % of its mean latency of {:.1f} us",
+                       100 * each / mean_latency_s, mean_latency_s * 1e6);
+        }
     }
     fmt::print(stderr, "\n");
 }
@@ -181,13 +197,19 @@ class BpfRun {
     BpfRun(const Options& options, const Mount& mount)
         : mount_(mount),
           options_(options),
-          bpf_(mount, find_daemons(mount)),
+          probe_(is_fuse() ? probe_requests(mount, find_daemons(mount)) : probe_calls(mount)),
           writer_(options.out, header_for(options, mount)),
-          summary_(options.layer),
-          assembler_([this](const trace::Record& record) {
-              writer_.add(record);
-              summary_.add(record);
-          }) {}
+          summary_(options.layer) {
+        const Collector::Sink sink = [this](const trace::Record& record) {
+            writer_.add(record);
+            summary_.add(record);
+        };
+        if (is_fuse()) {
+            collector_ = std::make_unique<Assembler>(sink);
+        } else {
+            collector_ = std::make_unique<CallCollector>(sink, mount.point);
+        }
+    }
 
     void run(const std::atomic<bool>& stop) {
         Progress progress(mount_);
@@ -209,75 +231,152 @@ class BpfRun {
                 measure_at = Clock::time_point::max();
             }
             std::this_thread::sleep_for(poll_interval);
-            bpf_.consume(assembler_);
+            probe_->consume(*collector_);
             progress.show(summary_.records(), seconds(Clock::now() - began),
-                          lost_of(bpf_.counts()));
+                          lost_of(probe_->counts()));
         }
         elapsed_s_ = seconds(Clock::now() - began);
         drain();
         progress.done();
-        conclude(writer_.header(), bpf_, assembler_, bpf_.overhead());
-        const std::uint64_t lost = writer_.header().lost;
+        conclude();
         writer_.finish();
-        report(lost);
+        report();
     }
 
   private:
+    bool is_fuse() const { return options_.layer == trace::Layer::fuse; }
+
     void begin_measuring() {
-        bpf_.consume(assembler_);
-        ended_before_ = assembler_.ended();
-        bpf_.start_measuring();
+        probe_->consume(*collector_);
+        ended_before_ = collector_->ended();
+        probe_->start_measuring();
     }
 
     void end_measuring() {
-        if (bpf_.is_measuring()) {
-            bpf_.stop_measuring();
-            bpf_.consume(assembler_);
-            requests_measured_ += assembler_.ended() - ended_before_;
+        if (probe_->is_measuring()) {
+            probe_->stop_measuring();
+            probe_->consume(*collector_);
+            measured_ += collector_->ended() - ended_before_;
         }
     }
 
     /// Lets the requests in flight come to their end.
     void drain() {
         end_measuring();
-        bpf_.stop_sends();
+        probe_->stop_new();
         const auto limit = Clock::now() + drain_limit;
         do {
-            bpf_.consume(assembler_);
+            probe_->consume(*collector_);
             std::this_thread::sleep_for(1ms);
-        } while (assembler_.in_flight() != 0 && Clock::now() < limit && is_alive(mount_));
+        } while (collector_->in_flight() != 0 && Clock::now() < limit && is_alive(mount_));
         std::this_thread::sleep_for(poll_interval);
-        bpf_.detach();
-        bpf_.consume(assembler_);
-        assembler_.finish();
+        probe_->detach();
+        probe_->consume(*collector_);
+        collector_->finish();
     }
 
-    void report(std::uint64_t lost) const {
+    void conclude() {
+        trace::Header& header = writer_.header();
+        header.lost = lost_of(probe_->counts());
+        if (is_fuse()) {
+            header.lost += collector_->counts().late;
+            describe_requests(header, *probe_);
+        } else {
+            describe_calls(header, mount_);
+        }
+        const Overhead overhead = probe_->overhead();
+        if (overhead.window_seconds > 0) {
+            header.facts.emplace_back(
+                "recorder.cpu_share",
+                fmt::format("{:.4f}", overhead.seconds / overhead.window_seconds));
+        }
+    }
+
+    void report() {
         fmt::print(stderr, "{}", summary_.table());
-        const Assembler::Counts& counts = assembler_.counts();
-        fmt::print(stderr, "{} requests in {:.1f} s, {} without reply, {} events lost -> {}\n",
-                   counts.written, elapsed_s_, counts.without_end, lost, options_.out);
+        const Collector::Counts& counts = collector_->counts();
+        const std::uint64_t lost = writer_.header().lost;
+        if (is_fuse()) {
+            fmt::print(stderr, "{} requests in {:.1f} s, {} without reply, {} events lost -> {}\n",
+                       counts.written, elapsed_s_, counts.without_end, lost, options_.out);
+        } else {
+            fmt::print(stderr, "{} calls in {:.1f} s, {} events lost -> {}\n", counts.written,
+                       elapsed_s_, lost, options_.out);
+            if (counts.late != 0) {
+                fmt::print(stderr, "{} calls took so long that the time of their entry is left out\n",
+                           counts.late);
+            }
+        }
         if (counts.without_send != 0) {
             fmt::print(stderr, "{} requests left out: sent before the recording began{}\n",
                        counts.without_send, lost != 0 ? ", or their events lost" : "");
         }
-        if (const std::uint64_t unreadable = bpf_.counts().unreadable; unreadable != 0) {
+        if (counts.cut_names != 0) {
+            fmt::print(stderr, "{} paths too deep or too long to be kept whole\n", counts.cut_names);
+        }
+        if (const std::uint64_t unreadable = probe_->counts().unreadable; unreadable != 0) {
             fmt::print(stderr, "{} requests without arguments: the daemon's buffer was not mapped\n",
                        unreadable);
         }
-        print_overhead(bpf_.overhead(), requests_measured_);
+        print_overhead(probe_->overhead(), measured_, summary_.mean_latency_s());
     }
 
     const Mount& mount_;
     const Options& options_;
-    BpfRecorder bpf_;
+    std::unique_ptr<Probe> probe_;
     trace::Writer writer_;
     Summary summary_;
-    Assembler assembler_;
+    std::unique_ptr<Collector> collector_;
     std::uint64_t ended_before_ = 0;
-    std::uint64_t requests_measured_ = 0;
+    std::uint64_t measured_ = 0;
     double elapsed_s_ = 0;
 };
+
+constexpr const char* missing_without_bpf =
+    "offsets, names, nodeids, FORGET, INTERRUPT, taken, replied, resumed, think and "
+    "service times, time in the background queue";
+
+/// Without BPF: the kernel's text trace goes to a file beside the trace, then through the importer.
+void record_text(const Options& options, const Mount& mount, const std::atomic<bool>& stop) {
+    TracefsInstance instance(mount);
+    const std::string text = options.out + ".tracefs";
+    const int file = open(text.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) {
+        throw config::Error({text}, "cannot be written", "choose another --out");
+    }
+    trace::Header header = header_for(options, mount);
+    Progress progress(mount);
+    fmt::print(stderr, "without BPF the trace lacks {}\n", missing_without_bpf);
+    const auto began = Clock::now();
+    while (!stop && is_alive(mount) &&
+           !(options.duration_s && seconds(Clock::now() - began) >= *options.duration_s)) {
+        std::this_thread::sleep_for(poll_interval);
+        instance.drain(file);
+    }
+    instance.stop();
+    instance.drain(file);
+    close(file);
+    header.lost = instance.lost();
+    header.facts.emplace_back("missing", missing_without_bpf);
+    describe_daemons(find_daemons(mount), header);
+
+    Summary summary(options.layer);
+    trace::ByteSource source(text);
+    trace::Header imported;
+    trace::Writer writer(options.out, header);
+    const trace::ImportReport report = trace::import_tracefs(
+        source, imported,
+        [&](const trace::Record& record) {
+            writer.add(record);
+            summary.add(record);
+        },
+        {});
+    writer.finish();
+    unlink(text.c_str());
+    fmt::print(stderr, "{}{} requests in {:.1f} s, {} without reply, {} events lost -> {}\n",
+               summary.table(), report.records, seconds(Clock::now() - began), report.unanswered,
+               header.lost, options.out);
+}
 
 }  // namespace
 
@@ -290,10 +389,25 @@ void record(const Options& options, const std::atomic<bool>& stop) {
     if (geteuid() != 0) {
         throw Unavailable("record needs root: it attaches tracing programs (try sudo)");
     }
+    std::string why_not = "--no-bpf was given";
+    if (options.bpf) {
+        try {
+            BpfRun(options, mount).run(stop);
+            return;
+        } catch (const Probe::Refused& refused) {
+            why_not = refused.what();
+        }
+        if (options.layer == trace::Layer::fuse) {
+            fmt::print(stderr, "{}; trying the kernel's text trace\n", why_not);
+        }
+    }
+    if (options.layer != trace::Layer::fuse) {
+        throw Unavailable("application calls can be recorded with BPF only: " + why_not);
+    }
     try {
-        BpfRun(options, mount).run(stop);
-    } catch (const BpfRecorder::Refused& refused) {
-        throw Unavailable(refused.what());
+        record_text(options, mount, stop);
+    } catch (const TracefsInstance::Missing& missing) {
+        throw Unavailable(missing.what());
     }
 }
 

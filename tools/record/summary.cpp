@@ -29,6 +29,16 @@ void Summary::add(const trace::Record& record) {
     line.reply.add(record.replied, has_resumed ? record.resumed : record.ended);
 }
 
+double Summary::mean_latency_s() const {
+    double sum = 0;
+    std::uint64_t count = 0;
+    for (const auto& [opcode, line] : lines_) {
+        sum += line.latency.sum;
+        count += line.latency.count;
+    }
+    return count == 0 ? 0 : sum * 1e-9 / static_cast<double>(count);
+}
+
 std::string Summary::table() const {
     const bool fuse = layer_ == trace::Layer::fuse;
     std::string text = fuse ? fmt::format("{:<16}{:>9}{:>8}{:>12}{:>9}{:>12}{:>8}\n", "opcode",

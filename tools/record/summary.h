@@ -17,6 +17,9 @@ class Summary {
 
     std::uint64_t records() const { return records_; }
 
+    /// Over all that have one, 0 if none has.
+    double mean_latency_s() const;
+
     /// One line an opcode: how many, without reply, mean latency and its phases.
     std::string table() const;
 

@@ -1,8 +1,9 @@
 // Records a real mount while a load runs, and holds the trace against the daemon's own debug log.
-//   live_test FUSESIM counts|unmount DAEMON ARGUMENT...
+//   record_live FUSESIM counts|unmount|calls|text DAEMON ARGUMENT...
 // "%s" and "%m" in the arguments stand for the directories of source and mount. Needs root and
 // /dev/fuse; exits with 77 and a reason where they are missing.
 
+#include "trace/call.h"
 #include "trace/names.h"
 #include "trace/reader.h"
 
@@ -200,9 +201,10 @@ class Bench {
     fs::path daemon_log() const { return root_ / "daemon.log"; }
     std::string recorder_says() const { return contents(root_ / "recorder.log"); }
 
-    void start_recording() {
-        recorder_ = spawn({fusesim_, "record", "--mount", mount(), "--out", trace()},
-                          root_ / "recorder.log");
+    void start_recording(const std::vector<std::string>& more = {}) {
+        std::vector<std::string> command{fusesim_, "record", "--mount", mount(), "--out", trace()};
+        command.insert(command.end(), more.begin(), more.end());
+        recorder_ = spawn(command, root_ / "recorder.log");
         wait_until(
             [this] {
                 int status = 0;
@@ -362,10 +364,103 @@ void test_unmount(Bench& bench) {
     check(read.records > 3000, "the trace holds the load");
 }
 
+/// One call of each kind is one record of this thread, with its path within the mount.
+void test_calls(Bench& bench) {
+    using trace::Call;
+    bench.start_recording({"--layer", "syscall"});
+    const std::string mount = bench.mount();
+    std::vector<char> buffer(100, 'x');
+    mkdir((mount + "/dir").c_str(), 0700);
+    const int directory = open((mount + "/dir").c_str(), O_RDONLY | O_DIRECTORY);
+    const int file = openat(directory, "file", O_RDWR | O_CREAT, 0600);
+    check(directory >= 0 && file >= 0, "files are open");
+    const bool moved = write(file, buffer.data(), 100) == 100 &&
+                       pwrite(file, buffer.data(), 50, 4096) == 50 &&
+                       pread(file, buffer.data(), 60, 1000) == 60 &&
+                       read(file, buffer.data(), 70) == 70;
+    check(moved, "data moves");
+    check(ftruncate(file, 10) == 0 && fsync(file) == 0, "the file is cut");
+    check(close(file) == 0, "the file is closed");
+    check(chdir((mount + "/dir").c_str()) == 0, "the directory is entered");
+    check(rename("file", "../renamed") == 0, "a relative rename");
+    check(access((mount + "/../mount/renamed").c_str(), F_OK) == 0, "a winding path");
+    check(chdir((mount + "/..").c_str()) == 0, "the mount is left");
+    check(access("mount/missing", F_OK) != 0, "a missing file");
+    check(access("source/renamed", F_OK) == 0, "not on the mount");
+    check(unlink((mount + "/renamed").c_str()) == 0, "the file is gone");
+    check(close(directory) == 0 && rmdir((mount + "/dir").c_str()) == 0, "all is gone");
+    check(bench.stop_recording(SIGINT) == 0, "the recorder ends well");
+
+    struct Expected {
+        Call call;
+        std::string name;
+        std::uint64_t offset;
+        std::uint64_t size;
+        std::int32_t error;
+    };
+    const std::vector<Expected> expected{
+        {Call::mkdir, "/dir", 0, 0, 0},         {Call::open, "/dir", 0, 0, 0},
+        {Call::create, "/dir/file", 0, 0, 0},   {Call::write, "", 0, 100, 0},
+        {Call::write, "", 4096, 50, 0},         {Call::read, "", 1000, 60, 0},
+        {Call::read, "", 100, 70, 0},           {Call::ftruncate, "", 0, 10, 0},
+        {Call::fsync, "", 0, 0, 0},             {Call::close, "", 0, 0, 0},
+        {Call::rename, "/dir/file", 0, 0, 0},   {Call::access, "/renamed", 0, 0, 0},
+        {Call::access, "/missing", 0, 0, -2},   {Call::unlink, "/renamed", 0, 0, 0},
+        {Call::close, "", 0, 0, 0},             {Call::rmdir, "/dir", 0, 0, 0},
+    };
+    trace::Reader reader(bench.trace());
+    trace::Record record;
+    std::size_t at = 0;
+    while (reader.next(record)) {
+        if (record.caller != static_cast<std::uint32_t>(getpid())) {
+            continue;
+        }
+        const std::string what = "call " + std::to_string(at) + ", " +
+                                 trace::opcode_text(trace::Layer::syscall, record.opcode) + " '" +
+                                 record.name + "'";
+        check(at < expected.size(), what + ", is expected");
+        const Expected& want = expected[at++];
+        check(record.opcode == static_cast<std::uint32_t>(want.call), what + ", is of its kind");
+        check(record.name == want.name, what + ", has the name '" + want.name + "'");
+        check(record.offset == want.offset, what + ", has its offset");
+        check(record.size == want.size, what + ", has its size");
+        check(record.error == want.error, what + ", has its result");
+        check(record.ended >= record.queued, what + ", takes time");
+        if (want.call == Call::rename) {
+            check(record.name2 == "/renamed", what + ", has its second name");
+        }
+    }
+    check(at == expected.size(), "all " + std::to_string(expected.size()) + " calls are there");
+}
+
+/// Without BPF, the counts of what the kernel's text trace knows are the daemon's own.
+void test_text(Bench& bench) {
+    load(bench.mount());
+    std::this_thread::sleep_for(300ms);
+    bench.start_recording({"--no-bpf"});
+    std::this_thread::sleep_for(200ms);
+    const std::size_t before = contents(bench.daemon_log()).size();
+    load(bench.mount());
+    std::this_thread::sleep_for(500ms);
+    check(bench.stop_recording(SIGINT) == 0, "the recorder ends well");
+    auto logged = count_log(contents(bench.daemon_log()).substr(before));
+    std::map<std::uint32_t, std::uint64_t> recorded;
+    trace::Reader reader(bench.trace());
+    trace::Record record;
+    while (reader.next(record)) {
+        ++recorded[record.opcode];
+        check(record.ended != trace::unknown_time, "every request has its reply");
+    }
+    for (const std::uint32_t untraced : {2, 36, 42}) {
+        logged.erase(untraced);
+    }
+    check(!logged.empty() && logged == recorded, "as many requests by opcode as the daemon logs");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    check(argc > 3, "usage: live_test FUSESIM counts|unmount DAEMON ARGUMENT...");
+    check(argc > 3, "usage: record_live FUSESIM counts|unmount|calls|text DAEMON ARGUMENT...");
     if (geteuid() != 0) {
         skip("needs root");
     }
@@ -377,11 +472,13 @@ int main(int argc, char** argv) {
     }
     try {
         Bench bench(argv[1], {argv + 3, argv + argc});
-        if (std::string(argv[2]) == "counts") {
-            test_counts(bench);
-        } else {
-            test_unmount(bench);
-        }
+        const std::map<std::string, void (*)(Bench&)> tests{{"counts", test_counts},
+                                                            {"unmount", test_unmount},
+                                                            {"calls", test_calls},
+                                                            {"text", test_text}};
+        const auto test = tests.find(argv[2]);
+        check(test != tests.end(), std::string("no test is called ") + argv[2]);
+        test->second(bench);
     } catch (const std::exception& error) {
         std::printf("failed: %s\n", error.what());
         return 1;
