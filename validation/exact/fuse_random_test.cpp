@@ -1,4 +1,4 @@
-#include "../unit/fuse_support.h"
+#include "support/fuse_support.h"
 
 #include <catch2/catch.hpp>
 

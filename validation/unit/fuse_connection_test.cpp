@@ -1,5 +1,5 @@
 #include "fuse/connection.h"
-#include "fuse_support.h"
+#include "support/fuse_support.h"
 
 #include <catch2/catch.hpp>
 
