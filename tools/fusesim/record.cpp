@@ -8,6 +8,7 @@
 #include <charconv>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace fusesim::commands {
 
@@ -38,6 +39,7 @@ struct Arguments {
     record::Options options;
     std::string layer = "fuse";
     std::string duration;
+    std::vector<std::string> notes;
     bool no_bpf = false;
 };
 
@@ -48,8 +50,17 @@ int run(Arguments& arguments) {
     }
     options.layer = arguments.layer == "fuse" ? trace::Layer::fuse : trace::Layer::syscall;
     options.bpf = !arguments.no_bpf;
+    for (const std::string& note : arguments.notes) {
+        const std::size_t equals = note.find('=');
+        if (equals == 0 || equals == std::string::npos) {
+            throw config::Error({"command line"}, "--note " + note + " is not KEY=VALUE");
+        }
+        options.notes.emplace_back("note." + note.substr(0, equals), note.substr(equals + 1));
+    }
     options.tool = std::string("fusesim record ") + FUSESIM_VERSION;
+
     struct sigaction action {};
+
     action.sa_handler = ask_to_stop;
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
@@ -77,9 +88,10 @@ void add_record(CLI::App& program, int& status) {
         ->check(CLI::IsMember({"fuse", "syscall"}))
         ->capture_default_str();
     command->add_option("--duration", arguments->duration, "end after this time, e.g. 10s");
-    command->add_option("--workload",
-                        arguments->options.workload,
-                        "what runs meanwhile; kept in the trace's header");
+    command
+        ->add_option(
+            "--note", arguments->notes, "a fact for the trace's header, e.g. workload='git clone'")
+        ->type_name("KEY=VALUE");
     command->add_flag("--no-bpf",
                       arguments->no_bpf,
                       "use the kernel's text trace only: no offsets, names, taken, replied");

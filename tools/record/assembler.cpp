@@ -43,20 +43,20 @@ Assembler::Assembler(Sink sink, std::size_t limit) : sink_(std::move(sink)), lim
 
 void Assembler::handle(const event& event) {
     switch (event.kind) {
-    case EVENT_SEND:
-        send(reinterpret_cast<const send_event&>(event));
-        break;
-    case EVENT_TAKEN:
-        taken(reinterpret_cast<const taken_event&>(event));
-        break;
-    case EVENT_END:
-        end(reinterpret_cast<const end_event&>(event));
-        break;
-    case EVENT_RESUMED:
-        resumed(reinterpret_cast<const resumed_event&>(event));
-        break;
-    default:
-        break;
+        case EVENT_SEND:
+            send(reinterpret_cast<const send_event&>(event));
+            break;
+        case EVENT_TAKEN:
+            taken(reinterpret_cast<const taken_event&>(event));
+            break;
+        case EVENT_END:
+            end(reinterpret_cast<const end_event&>(event));
+            break;
+        case EVENT_RESUMED:
+            resumed(reinterpret_cast<const resumed_event&>(event));
+            break;
+        default:
+            break;
     }
 }
 
@@ -222,7 +222,9 @@ void Assembler::resumed(const resumed_event& event) {
     resume(event.e.unique, event.e.request, event.e.tid, event.e.time);
 }
 
-void Assembler::resume(std::uint64_t unique, std::uint64_t request, std::uint32_t tid,
+void Assembler::resume(std::uint64_t unique,
+                       std::uint64_t request,
+                       std::uint32_t tid,
                        std::uint64_t time) {
     Slot* found = find(unique, request);
     // The end of a background READ wakes whoever wants its pages, which may be others as well.
@@ -273,8 +275,8 @@ void Assembler::write_front() {
         newest_written_ = open.key;
         // A caller that a signal woke resumed before the end; clocks of cores differ by little.
         std::int64_t latest = base_;
-        for (std::int64_t* time : {&record.queued, &record.taken, &record.replied, &record.ended,
-                                   &record.resumed}) {
+        for (std::int64_t* time :
+             {&record.queued, &record.taken, &record.replied, &record.ended, &record.resumed}) {
             if (*time == trace::unknown_time) {
                 continue;
             }

@@ -26,7 +26,9 @@ class Assembler : public Collector {
     void handle(const event& event) override;
     void flush(std::int64_t now) override;
     void finish() override;
+
     std::size_t in_flight() const override { return in_flight_; }
+
     std::uint64_t ended() const override { return ended_; }
 
   private:
@@ -38,6 +40,7 @@ class Assembler : public Collector {
         bool needs_end = true;
         bool needs_resume = false;
     };
+
     using Slot = std::uint32_t;
 
     Slot allocate();

@@ -3,14 +3,14 @@
  * Watches the system calls that applications make on one mount. What belongs to the mount is told
  * by the file behind a descriptor, by the caller's directory, or by the mount point in the path.
  */
-#include <linux/bpf.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-
 #include "events.h"
 #include "kernel_types.h"
 #include "task_clock.bpf.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <linux/bpf.h>
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -52,41 +52,41 @@ struct {
     __uint(max_entries, 16 << 20);
 } events SEC(".maps");
 
-static __always_inline struct task_info *info_of(struct task_struct *task) {
+static __always_inline struct task_info* info_of(struct task_struct* task) {
     return bpf_task_storage_get(&tasks, task, 0, 0);
 }
 
-static __always_inline __u64 argument(struct pt_regs *regs, __s8 index) {
+static __always_inline __u64 argument(struct pt_regs* regs, __s8 index) {
     switch (index) {
-    case 0:
-        return regs->di;
-    case 1:
-        return regs->si;
-    case 2:
-        return regs->dx;
-    case 3:
-        return regs->r10;
-    case 4:
-        return regs->r8;
-    case 5:
-        return regs->r9;
-    default:
-        return 0;
+        case 0:
+            return regs->di;
+        case 1:
+            return regs->si;
+        case 2:
+            return regs->dx;
+        case 3:
+            return regs->r10;
+        case 4:
+            return regs->r8;
+        case 5:
+            return regs->r9;
+        default:
+            return 0;
     }
 }
 
-static __always_inline struct file *file_of(struct task_struct *task, __s64 fd) {
-    struct fdtable *table = task->files->fdt;
+static __always_inline struct file* file_of(struct task_struct* task, __s64 fd) {
+    struct fdtable* table = task->files->fdt;
     if (fd < 0 || fd >= table->max_fds) {
         return 0;
     }
-    struct file **files = table->fd;
-    struct file *file = 0;
+    struct file** files = table->fd;
+    struct file* file = 0;
     bpf_probe_read_kernel(&file, sizeof(file), files + fd);
     return file;
 }
 
-static __always_inline int is_on_mount(struct file *file) {
+static __always_inline int is_on_mount(struct file* file) {
     return file && BPF_CORE_READ(file, f_inode, i_sb, s_dev) == connection;
 }
 
@@ -96,7 +96,7 @@ struct path_text {
 
 /* Does a component of the path bear the mount point's name? A global function, so that the
  * verifier looks at it once. */
-__noinline int names_mount(const struct path_text *path) {
+__noinline int names_mount(const struct path_text* path) {
     const __u32 len = mount_name_len;
     if (!path || len == 0 || len >= PATH_NAME) {
         return 0;
@@ -108,7 +108,7 @@ __noinline int names_mount(const struct path_text *path) {
             return 0;
         }
         if (before == '/' && here == mount_name[0] &&
-            bpf_strncmp(path->text + i, len, (const char *)mount_name) == 0) {
+            bpf_strncmp(path->text + i, len, (const char*)mount_name) == 0) {
             const char after = path->text[i + len];
             if (after == '/' || after == 0) {
                 return 1;
@@ -119,7 +119,7 @@ __noinline int names_mount(const struct path_text *path) {
     return 0;
 }
 
-static __always_inline int starts_with_mount_point(const char *path) {
+static __always_inline int starts_with_mount_point(const char* path) {
     __u32 n = 0;
     for (n = 0; n < PATH_STRING - 1 && mount_point[n]; ++n) {
         if (path[n] != mount_point[n]) {
@@ -130,10 +130,14 @@ static __always_inline int starts_with_mount_point(const char *path) {
 }
 
 /* How the path argument lies to the mount: 0 if it is surely elsewhere. */
-static __always_inline __u32 place_of(struct task_struct *task, struct pt_regs *regs,
-                                      struct task_info *me, int which, __s8 path, __s8 directory) {
-    char *text = me->path[which];
-    if (bpf_probe_read_user_str(text, PATH_STRING, (const void *)argument(regs, path)) < 0) {
+static __always_inline __u32 place_of(struct task_struct* task,
+                                      struct pt_regs* regs,
+                                      struct task_info* me,
+                                      int which,
+                                      __s8 path,
+                                      __s8 directory) {
+    char* text = me->path[which];
+    if (bpf_probe_read_user_str(text, PATH_STRING, (const void*)argument(regs, path)) < 0) {
         return 0;
     }
     const __s32 fd = directory < 0 ? AT_CWD : (__s32)argument(regs, directory);
@@ -151,24 +155,25 @@ static __always_inline __u32 place_of(struct task_struct *task, struct pt_regs *
     } else if (is_on_mount(file_of(task, fd))) {
         return ON_MOUNT_BY_PATH;
     }
-    return names_mount((const struct path_text *)text) ? PERHAPS_ON_MOUNT : 0;
+    return names_mount((const struct path_text*)text) ? PERHAPS_ON_MOUNT : 0;
 }
 
 SEC("tp_btf/sys_enter")
-int BPF_PROG(call_enter, struct pt_regs *regs, long id) {
+
+int BPF_PROG(call_enter, struct pt_regs* regs, long id) {
     if (id < 0 || id >= MAX_CALLS || !accept_new) {
         return 0;
     }
-    const volatile struct call_shape *shape = &shapes[id & (MAX_CALLS - 1)];
+    const volatile struct call_shape* shape = &shapes[id & (MAX_CALLS - 1)];
     if (!shape->traced) {
         return 0;
     }
-    struct task_struct *task = bpf_get_current_task_btf();
+    struct task_struct* task = bpf_get_current_task_btf();
     if (task->tgid == own_tgid) {
         return 0;
     }
     __u32 found = 0;
-    struct file *file = 0;
+    struct file* file = 0;
     __s64 fd = -1;
     if (shape->fd >= 0) {
         fd = (__s32)argument(regs, shape->fd);
@@ -179,7 +184,7 @@ int BPF_PROG(call_enter, struct pt_regs *regs, long id) {
         found = ON_MOUNT_BY_FD;
     }
     const __u64 now = bpf_ktime_get_ns();
-    struct task_info *me = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    struct task_info* me = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (!me) {
         return 0;
     }
@@ -200,21 +205,21 @@ int BPF_PROG(call_enter, struct pt_regs *regs, long id) {
     me->found = found;
     me->entered = now;
     me->inode = file ? BPF_CORE_READ(file, f_inode, i_ino) : 0;
-    me->offset = shape->offset >= 0 ? argument(regs, shape->offset)
+    me->offset = shape->offset >= 0           ? argument(regs, shape->offset)
                  : shape->at_position && file ? (__u64)BPF_CORE_READ(file, f_pos)
                                               : 0;
     me->size = argument(regs, shape->size);
     if (shape->vector) {
         struct {
-            const void *base;
+            const void* base;
             __u64 len;
         } part;
+
         const __u64 parts = me->size;
-        const char *vector = (const char *)argument(regs, 1);
+        const char* vector = (const char*)argument(regs, 1);
         me->size = 0;
         for (__u32 i = 0; i < 16; ++i) {
-            if (i >= parts ||
-                bpf_probe_read_user(&part, sizeof(part), vector + i * sizeof(part))) {
+            if (i >= parts || bpf_probe_read_user(&part, sizeof(part), vector + i * sizeof(part))) {
                 break;
             }
             me->size += part.len;
@@ -232,23 +237,23 @@ int BPF_PROG(call_enter, struct pt_regs *regs, long id) {
 }
 
 struct climb {
-    struct call_paths *paths;
+    struct call_paths* paths;
     __u64 mnt, dentry;
     __u32 which, depth;
     __u32 inside; /* components in the file system it starts from, plus 1; 0: not left yet */
 };
 
 /* One step of walk(); ends it with 1. */
-static long climb_once(__u32 step, struct climb *climb) {
-    struct vfsmount *mnt = (struct vfsmount *)climb->mnt;
-    struct dentry *dentry = (struct dentry *)climb->dentry;
+static long climb_once(__u32 step, struct climb* climb) {
+    struct vfsmount* mnt = (struct vfsmount*)climb->mnt;
+    struct dentry* dentry = (struct dentry*)climb->dentry;
     if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
         const __u64 offset = bpf_core_field_offset(struct mount, mnt);
         if (climb->inside == 0) {
             climb->inside = climb->depth + 1;
         }
-        struct mount *mount = (struct mount *)(climb->mnt - offset);
-        struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
+        struct mount* mount = (struct mount*)(climb->mnt - offset);
+        struct mount* parent = BPF_CORE_READ(mount, mnt_parent);
         if (parent == mount || !parent) {
             return 1;
         }
@@ -257,13 +262,13 @@ static long climb_once(__u32 step, struct climb *climb) {
         return 0;
     }
     const __u32 depth = climb->depth;
-    struct call_paths *paths = climb->paths;
+    struct call_paths* paths = climb->paths;
     if (depth >= PATH_DEPTH) {
         paths->cut = 1;
         return 1;
     }
-    const long len = bpf_probe_read_kernel_str(paths->names[climb->which & 1][depth], PATH_NAME,
-                                               BPF_CORE_READ(dentry, d_name.name));
+    const long len = bpf_probe_read_kernel_str(
+        paths->names[climb->which & 1][depth], PATH_NAME, BPF_CORE_READ(dentry, d_name.name));
     if (len == PATH_NAME) {
         paths->cut = 1;
     }
@@ -273,15 +278,17 @@ static long climb_once(__u32 step, struct climb *climb) {
 }
 
 /* The names from a directory up to the root, mount by mount. */
-static __always_inline void walk(struct call_paths *paths, __u32 which, __u64 mnt, __u64 dentry) {
+static __always_inline void walk(struct call_paths* paths, __u32 which, __u64 mnt, __u64 dentry) {
     struct climb climb = {paths, mnt, dentry, which, 0, 0};
     bpf_loop(PATH_DEPTH + 8, climb_once, &climb, 0);
     paths->depth[which & 1] = climb.depth;
     paths->inside[which & 1] = climb.inside ? climb.inside - 1 : climb.depth;
 }
 
-static __always_inline void fill_call(struct call_event *event, const struct task_info *me,
-                                      long ret, __u64 now) {
+static __always_inline void fill_call(struct call_event* event,
+                                      const struct task_info* me,
+                                      long ret,
+                                      __u64 now) {
     const __u64 pid_tgid = bpf_get_current_pid_tgid();
     event->e.kind = EVENT_CALL;
     event->e.cpu = bpf_get_smp_processor_id();
@@ -303,8 +310,10 @@ static __always_inline void fill_call(struct call_event *event, const struct tas
     event->found = me->found;
 }
 
-static __always_inline void start_of(struct task_struct *task, struct call_paths *paths,
-                                     const struct task_info *me, __u32 which) {
+static __always_inline void start_of(struct task_struct* task,
+                                     struct call_paths* paths,
+                                     const struct task_info* me,
+                                     __u32 which) {
     paths->depth[which] = 0;
     paths->inside[which] = 0;
     const char first = me->path[which][0];
@@ -312,13 +321,13 @@ static __always_inline void start_of(struct task_struct *task, struct call_paths
         return;
     }
     const __s32 fd = me->directory[which];
-    struct vfsmount *mnt = 0;
-    struct dentry *dentry = 0;
+    struct vfsmount* mnt = 0;
+    struct dentry* dentry = 0;
     if (fd == AT_CWD) {
         mnt = BPF_CORE_READ(task, fs, pwd.mnt);
         dentry = BPF_CORE_READ(task, fs, pwd.dentry);
     } else {
-        struct file *file = file_of(task, fd);
+        struct file* file = file_of(task, fd);
         mnt = BPF_CORE_READ(file, f_path.mnt);
         dentry = BPF_CORE_READ(file, f_path.dentry);
     }
@@ -326,16 +335,17 @@ static __always_inline void start_of(struct task_struct *task, struct call_paths
 }
 
 SEC("tp_btf/sys_exit")
-int BPF_PROG(call_exit, struct pt_regs *regs, long ret) {
-    struct task_struct *task = bpf_get_current_task_btf();
-    struct task_info *me = info_of(task);
+
+int BPF_PROG(call_exit, struct pt_regs* regs, long ret) {
+    struct task_struct* task = bpf_get_current_task_btf();
+    struct task_info* me = info_of(task);
     if (!me || !me->number) {
         return 0;
     }
     const __u32 number = (me->number - 1) & (MAX_CALLS - 1);
-    const volatile struct call_shape *shape = &shapes[number];
+    const volatile struct call_shape* shape = &shapes[number];
     const __u64 now = bpf_ktime_get_ns();
-    struct file *opened = 0;
+    struct file* opened = 0;
     if (shape->opens) {
         if (ret >= 0) {
             opened = file_of(task, ret);
@@ -352,7 +362,7 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long ret) {
         }
     }
     if (shape->path < 0) {
-        struct call_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+        struct call_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
         if (event) {
             fill_call(event, me, ret, now);
             event->has_paths = 0;
@@ -364,7 +374,8 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long ret) {
         struct {
             struct call_event call;
             struct call_paths paths;
-        } *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+        }* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
         if (event) {
             fill_call(&event->call, me, ret, now);
             event->call.has_paths = 1;
@@ -374,7 +385,9 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long ret) {
             __builtin_memcpy(event->paths.path, me->path, sizeof(me->path));
             if (opened) { /* its own name, free of links */
                 event->paths.path[0][0] = 0;
-                walk(&event->paths, 0, (__u64)BPF_CORE_READ(opened, f_path.mnt),
+                walk(&event->paths,
+                     0,
+                     (__u64)BPF_CORE_READ(opened, f_path.mnt),
                      (__u64)BPF_CORE_READ(opened, f_path.dentry));
             } else {
                 start_of(task, &event->paths, me, 0);
@@ -391,8 +404,9 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long ret) {
 }
 
 SEC("tp_btf/sched_waking")
-int BPF_PROG(call_waking, struct task_struct *task) {
-    struct task_info *wakee = info_of(task);
+
+int BPF_PROG(call_waking, struct task_struct* task) {
+    struct task_info* wakee = info_of(task);
     if (wakee) {
         clock_wakes(&wakee->clock, 1, bpf_ktime_get_ns());
     }
@@ -400,13 +414,17 @@ int BPF_PROG(call_waking, struct task_struct *task) {
 }
 
 SEC("tp_btf/sched_switch")
-int BPF_PROG(call_switch, _Bool preempt, struct task_struct *prev, struct task_struct *next,
+
+int BPF_PROG(call_switch,
+             _Bool preempt,
+             struct task_struct* prev,
+             struct task_struct* next,
              unsigned int prev_state) {
-    struct task_info *out = info_of(prev);
+    struct task_info* out = info_of(prev);
     if (out) {
         clock_leaves_cpu(&out->clock, !preempt && prev_state, bpf_ktime_get_ns());
     }
-    struct task_info *in = info_of(next);
+    struct task_info* in = info_of(next);
     if (in) {
         clock_gets_cpu(&in->clock, bpf_ktime_get_ns());
     }

@@ -195,7 +195,9 @@ std::string directory_of(const call_paths& paths, unsigned which, unsigned depth
     return path.empty() ? "/" : path;
 }
 
-std::string name_of(const call_event& event, const call_paths& paths, unsigned which,
+std::string name_of(const call_event& event,
+                    const call_paths& paths,
+                    unsigned which,
                     const std::string& mount_point) {
     const std::string path(paths.path[which], strnlen(paths.path[which], PATH_STRING));
     const bool inside = (event.found & PERHAPS_ON_MOUNT) == 0;
@@ -228,7 +230,9 @@ trace::Call call_of(std::uint32_t number, std::uint32_t flags) {
     return shape->call;
 }
 
-std::string path_in_mount(const std::string& path, const std::string& start, bool start_in_mount,
+std::string path_in_mount(const std::string& path,
+                          const std::string& start,
+                          bool start_in_mount,
                           const std::string& mount_point) {
     std::vector<std::string> parts;
     const bool absolute = !path.empty() && path.front() == '/';

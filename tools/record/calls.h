@@ -18,7 +18,9 @@ trace::Call call_of(std::uint32_t number, std::uint32_t flags);
 
 /// "/dir/file" within the mount; "" if the path leads elsewhere. `start` is the directory that a
 /// relative path begins in, as a path within the mount or of the whole machine.
-std::string path_in_mount(const std::string& path, const std::string& start, bool start_in_mount,
+std::string path_in_mount(const std::string& path,
+                          const std::string& start,
+                          bool start_in_mount,
                           const std::string& mount_point);
 
 /// Puts calls, which are told when they return, in the order in which they were entered.
@@ -29,7 +31,9 @@ class CallCollector : public Collector {
     void handle(const event& event) override;
     void flush(std::int64_t now) override;
     void finish() override;
+
     std::size_t in_flight() const override { return 0; }
+
     std::uint64_t ended() const override { return ended_; }
 
     /// A call that takes longer than this is written without the time of its entry.

@@ -6,11 +6,12 @@
 #include <linux/types.h>
 
 enum event_kind {
-    EVENT_SEND = 1,    /* fuse_request_send: put on the pending queue */
-    EVENT_TAKEN = 2,   /* the daemon's read returned, if EVENT_END does not tell that */
-    EVENT_END = 3,     /* fuse_request_end, in the daemon's write; as a rule with what was taken */
-    EVENT_RESUMED = 4, /* the waiting caller runs again, if its next EVENT_SEND does not tell that */
-    EVENT_CALL = 5     /* an application's system call on the mount has returned */
+    EVENT_SEND = 1,  /* fuse_request_send: put on the pending queue */
+    EVENT_TAKEN = 2, /* the daemon's read returned, if EVENT_END does not tell that */
+    EVENT_END = 3,   /* fuse_request_end, in the daemon's write; as a rule with what was taken */
+    EVENT_RESUMED =
+        4,         /* the waiting caller runs again, if its next EVENT_SEND does not tell that */
+    EVENT_CALL = 5 /* an application's system call on the mount has returned */
 };
 
 enum {
@@ -26,7 +27,7 @@ enum {
 struct event {
     __u32 kind;
     __u32 cpu;
-    __u64 time; /* CLOCK_MONOTONIC, ns; of EVENT_END: of fuse_request_end */
+    __u64 time;    /* CLOCK_MONOTONIC, ns; of EVENT_END: of fuse_request_end */
     __u64 request; /* address of the kernel's request: joins what has no unique yet */
     __u64 unique;
     __u32 tid;
@@ -107,7 +108,7 @@ struct call_event {
     __u64 offset;
     __u64 size;
     __s64 result;
-    __u32 number;    /* of the system call */
+    __u32 number; /* of the system call */
     __u32 flags;
     __u32 found;     /* how it was found to be on the mount */
     __u32 has_paths; /* struct call_paths follows */
@@ -118,7 +119,7 @@ struct call_paths {
     char path[2][PATH_STRING];
     __u8 depth[2];
     __u8 inside[2]; /* of these, names in the directory's own file system */
-    __u8 cut; /* a component or the number of them exceeded what is kept */
+    __u8 cut;       /* a component or the number of them exceeded what is kept */
     __u8 pad[3];
     char names[2][PATH_DEPTH][PATH_NAME];
 };
@@ -146,7 +147,7 @@ struct connection_facts {
 
 /* Counted as the recording goes on. */
 struct recorder_counts {
-    __u64 lost[8]; /* by event_kind */
+    __u64 lost[8];         /* by event_kind */
     __u64 most_background; /* highest num_background seen when a request was sent */
     __u64 read_size;       /* largest buffer a daemon's read offered */
     __u64 splice_reads;

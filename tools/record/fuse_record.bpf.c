@@ -3,15 +3,15 @@
  * Watches one FUSE connection from outside: requests on their way into the pending queue, the
  * daemon's reads and replies, and the scheduler for the threads that take part.
  */
-#include <linux/bpf.h>
+#include "events.h"
+#include "kernel_types.h"
+#include "task_clock.bpf.h"
+
 #include <asm/unistd.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-
-#include "events.h"
-#include "kernel_types.h"
-#include "task_clock.bpf.h"
+#include <linux/bpf.h>
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -28,8 +28,8 @@ __u32 accept_new = 0;
 
 /* What is known of a thread that called into the mount or serves it. */
 struct task_info {
-    struct task_clock clock; /* its sleep for a reply of the mount is not counted */
-    __u64 waits_for; /* request that it sent and waits for */
+    struct task_clock clock;               /* its sleep for a reply of the mount is not counted */
+    __u64 waits_for;                       /* request that it sent and waits for */
     __u64 resumes_request, resumes_unique; /* ended, and it has not run since */
     __u64 resumed_request, resumed_unique, resumed_time; /* it runs, and that is not told yet */
     /* as a worker */
@@ -57,12 +57,12 @@ struct {
     __uint(max_entries, 8 << 20);
 } events SEC(".maps");
 
-static __always_inline struct task_info *info_of(struct task_struct *task) {
+static __always_inline struct task_info* info_of(struct task_struct* task) {
     return bpf_task_storage_get(&tasks, task, 0, 0);
 }
 
-static __always_inline struct task_info *make_info(struct task_struct *task, __u64 now) {
-    struct task_info *info = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+static __always_inline struct task_info* make_info(struct task_struct* task, __u64 now) {
+    struct task_info* info = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (info) {
         clock_start(&info->clock, now);
     }
@@ -74,12 +74,12 @@ static __always_inline void lose(__u32 kind) {
 }
 
 /* The recorder polls; waking it for each event would cost more than the event. */
-static __always_inline void submit(void *event) {
+static __always_inline void submit(void* event) {
     bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
-static __always_inline void fill(struct event *event, __u32 kind, __u64 now, __u64 request,
-                                 __u64 unique, __u64 pid_tgid) {
+static __always_inline void fill(
+    struct event* event, __u32 kind, __u64 now, __u64 request, __u64 unique, __u64 pid_tgid) {
     event->kind = kind;
     event->cpu = bpf_get_smp_processor_id();
     event->time = now;
@@ -115,7 +115,7 @@ static __always_inline void learn_daemon(__u32 tgid) {
     }
 }
 
-static __always_inline void learn_connection(const struct fuse_conn *fc) {
+static __always_inline void learn_connection(const struct fuse_conn* fc) {
     facts.minor = fc->minor;
     facts.max_read = fc->max_read;
     facts.max_write = fc->max_write;
@@ -140,8 +140,9 @@ static __always_inline void learn_connection(const struct fuse_conn *fc) {
 }
 
 SEC("tp_btf/fuse_request_send")
-int BPF_PROG(request_send, const struct fuse_req *req) {
-    const struct fuse_conn *fc = req->fm->fc;
+
+int BPF_PROG(request_send, const struct fuse_req* req) {
+    const struct fuse_conn* fc = req->fm->fc;
     if (fc->dev != connection || !accept_new) {
         return 0;
     }
@@ -158,16 +159,15 @@ int BPF_PROG(request_send, const struct fuse_req *req) {
         counts.most_background = fc->num_background;
     }
     const unsigned long flags = req->flags;
-    const int background =
-        (flags >> bpf_core_enum_value(enum fuse_req_flag, FR_BACKGROUND)) & 1;
+    const int background = (flags >> bpf_core_enum_value(enum fuse_req_flag, FR_BACKGROUND)) & 1;
     const int expects_reply = (flags >> bpf_core_enum_value(enum fuse_req_flag, FR_ISREPLY)) & 1;
     if (bpf_core_enum_value_exists(enum fuse_req_flag, FR_URING) &&
         ((flags >> bpf_core_enum_value(enum fuse_req_flag, FR_URING)) & 1)) {
         __sync_fetch_and_add(&counts.uring_requests, 1);
     }
-    struct task_info *me = make_info(bpf_get_current_task_btf(), now);
+    struct task_info* me = make_info(bpf_get_current_task_btf(), now);
     const int from_daemon = me && me->in_reply && me->ended_request;
-    struct send_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    struct send_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
     if (!event) {
         lose(EVENT_SEND);
     } else {
@@ -206,8 +206,11 @@ int BPF_PROG(request_send, const struct fuse_req *req) {
     return 0;
 }
 
-static __always_inline void fill_end(struct end_event *event, const struct fuse_req *req,
-                                     const struct task_info *me, __u64 now, __u64 pid_tgid) {
+static __always_inline void fill_end(struct end_event* event,
+                                     const struct fuse_req* req,
+                                     const struct task_info* me,
+                                     __u64 now,
+                                     __u64 pid_tgid) {
     const __u64 unique = req->in.h.unique;
     fill(&event->e, EVENT_END, now, (__u64)req, unique, pid_tgid);
     event->error = req->out.h.error;
@@ -225,7 +228,8 @@ static __always_inline void fill_end(struct end_event *event, const struct fuse_
 }
 
 SEC("tp_btf/fuse_request_end")
-int BPF_PROG(request_end, const struct fuse_req *req) {
+
+int BPF_PROG(request_end, const struct fuse_req* req) {
     if (req->fm->fc->dev != connection) {
         return 0;
     }
@@ -233,7 +237,7 @@ int BPF_PROG(request_end, const struct fuse_req *req) {
     const __u64 pid_tgid = bpf_get_current_pid_tgid();
     const __u32 tgid = pid_tgid >> 32;
     const __u64 unique = req->in.h.unique;
-    struct task_info *me = make_info(bpf_get_current_task_btf(), now);
+    struct task_info* me = make_info(bpf_get_current_task_btf(), now);
     if (req->out.h.len && me && !is_daemon(tgid)) {
         learn_daemon(tgid);
     }
@@ -241,7 +245,8 @@ int BPF_PROG(request_end, const struct fuse_req *req) {
         struct {
             struct end_event end;
             __u8 message[MESSAGE_SHORT];
-        } *both = bpf_ringbuf_reserve(&events, sizeof(*both), 0);
+        }* both = bpf_ringbuf_reserve(&events, sizeof(*both), 0);
+
         if (both) {
             fill_end(&both->end, req, me, now, pid_tgid);
             both->end.taken = me->taken;
@@ -252,7 +257,7 @@ int BPF_PROG(request_end, const struct fuse_req *req) {
         }
         me->taken.time = 0;
     } else {
-        struct end_event *alone = bpf_ringbuf_reserve(&events, sizeof(*alone), 0);
+        struct end_event* alone = bpf_ringbuf_reserve(&events, sizeof(*alone), 0);
         if (alone) {
             fill_end(alone, req, me, now, pid_tgid);
             __builtin_memset(&alone->taken, 0, sizeof(alone->taken));
@@ -269,7 +274,7 @@ int BPF_PROG(request_end, const struct fuse_req *req) {
 }
 
 /* Told by its next request, or when it leaves the core before it makes one. */
-static __always_inline void resume(struct task_info *task, __u64 now) {
+static __always_inline void resume(struct task_info* task, __u64 now) {
     task->resumed_request = task->resumes_request;
     task->resumed_unique = task->resumes_unique;
     task->resumed_time = now;
@@ -277,25 +282,30 @@ static __always_inline void resume(struct task_info *task, __u64 now) {
     clock_set_base(&task->clock, now);
 }
 
-static __always_inline void tell_resumed(struct task_info *task, __u32 tid, __u32 tgid) {
-    struct resumed_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+static __always_inline void tell_resumed(struct task_info* task, __u32 tid, __u32 tgid) {
+    struct resumed_event* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
     if (!event) {
         lose(EVENT_RESUMED);
     } else {
-        fill(&event->e, EVENT_RESUMED, task->resumed_time, task->resumed_request,
-             task->resumed_unique, (__u64)tgid << 32 | tid);
+        fill(&event->e,
+             EVENT_RESUMED,
+             task->resumed_time,
+             task->resumed_request,
+             task->resumed_unique,
+             (__u64)tgid << 32 | tid);
         submit(event);
     }
     task->resumed_time = 0;
 }
 
 SEC("tp_btf/sched_waking")
-int BPF_PROG(waking, struct task_struct *task) {
-    struct task_info *wakee = info_of(task);
+
+int BPF_PROG(waking, struct task_struct* task) {
+    struct task_info* wakee = info_of(task);
     if (!wakee) {
         return 0;
     }
-    struct task_info *me = info_of(bpf_get_current_task_btf());
+    struct task_info* me = info_of(bpf_get_current_task_btf());
     const int by_reply = me && me->in_reply && me->ended_request;
     const __u64 now = bpf_ktime_get_ns();
     const int asleep = clock_wakes(&wakee->clock, !by_reply, now);
@@ -317,9 +327,13 @@ int BPF_PROG(waking, struct task_struct *task) {
 }
 
 SEC("tp_btf/sched_switch")
-int BPF_PROG(sched_switch, _Bool preempt, struct task_struct *prev, struct task_struct *next,
+
+int BPF_PROG(sched_switch,
+             _Bool preempt,
+             struct task_struct* prev,
+             struct task_struct* next,
              unsigned int prev_state) {
-    struct task_info *out = info_of(prev);
+    struct task_info* out = info_of(prev);
     __u64 now = 0;
     if (out) {
         now = bpf_ktime_get_ns();
@@ -328,7 +342,7 @@ int BPF_PROG(sched_switch, _Bool preempt, struct task_struct *prev, struct task_
             tell_resumed(out, prev->pid, prev->tgid);
         }
     }
-    struct task_info *in = info_of(next);
+    struct task_info* in = info_of(next);
     if (in) {
         if (!now) {
             now = bpf_ktime_get_ns();
@@ -342,29 +356,41 @@ int BPF_PROG(sched_switch, _Bool preempt, struct task_struct *prev, struct task_
 }
 
 /* Is this descriptor a channel of the connection (and not a pipe or some other file)? */
-static __always_inline int is_channel(struct task_struct *task, __u32 fd) {
-    struct fdtable *table = task->files->fdt;
+static __always_inline int is_channel(struct task_struct* task, __u32 fd) {
+    struct fdtable* table = task->files->fdt;
     if (fd >= table->max_fds) {
         return 0;
     }
-    struct file **files = table->fd;
-    struct file *file = 0;
+    struct file** files = table->fd;
+    struct file* file = 0;
     bpf_probe_read_kernel(&file, sizeof(file), files + fd);
     if (!file) {
         return 0;
     }
     /* Other files have other private data; the connection's number is then not found in it. */
-    struct fuse_dev *device = BPF_CORE_READ(file, private_data);
+    struct fuse_dev* device = BPF_CORE_READ(file, private_data);
     return device && BPF_CORE_READ(device, fc, dev) == connection;
 }
 
 static __always_inline int has_names(__u32 opcode) {
     switch (opcode) {
-    case 1: case 6: case 8: case 9: case 10: case 11: case 12: case 13: case 21: case 22:
-    case 24: case 35: case 45: case 51:
-        return 1;
-    default:
-        return 0;
+        case 1:
+        case 6:
+        case 8:
+        case 9:
+        case 10:
+        case 11:
+        case 12:
+        case 13:
+        case 21:
+        case 22:
+        case 24:
+        case 35:
+        case 45:
+        case 51:
+            return 1;
+        default:
+            return 0;
     }
 }
 
@@ -373,11 +399,12 @@ static __always_inline int expects_no_reply(__u32 opcode) {
 }
 
 /* Tells what this thread took and nobody told yet. */
-static __always_inline void tell_taken(struct task_info *me, __u64 pid_tgid) {
+static __always_inline void tell_taken(struct task_info* me, __u64 pid_tgid) {
     struct {
         struct taken_event taken;
         __u8 message[MESSAGE_SHORT];
-    } *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    }* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
     if (!event) {
         lose(EVENT_TAKEN);
     } else {
@@ -390,12 +417,15 @@ static __always_inline void tell_taken(struct task_info *me, __u64 pid_tgid) {
 }
 
 /* The same for a message with long names, straight from the daemon's buffer. */
-static __always_inline void tell_long(struct task_info *me, const void *buffer, long ret,
+static __always_inline void tell_long(struct task_info* me,
+                                      const void* buffer,
+                                      long ret,
                                       __u64 pid_tgid) {
     struct {
         struct taken_event taken;
         __u8 message[MESSAGE_LONG];
-    } *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    }* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
     if (!event) {
         lose(EVENT_TAKEN);
     } else {
@@ -411,10 +441,10 @@ static __always_inline void tell_long(struct task_info *me, const void *buffer, 
     me->taken.time = 0;
 }
 
-static __always_inline void message_read(struct pt_regs *regs, long id, long ret, __u64 now) {
-    struct task_struct *task = bpf_get_current_task_btf();
+static __always_inline void message_read(struct pt_regs* regs, long id, long ret, __u64 now) {
+    struct task_struct* task = bpf_get_current_task_btf();
     const __s32 fd = (__s32)regs->di;
-    struct task_info *me = make_info(task, now);
+    struct task_info* me = make_info(task, now);
     if (!me) {
         return;
     }
@@ -423,13 +453,14 @@ static __always_inline void message_read(struct pt_regs *regs, long id, long ret
         return;
     }
     const __u64 pid_tgid = bpf_get_current_pid_tgid();
-    const void *buffer = (const void *)regs->si;
+    const void* buffer = (const void*)regs->si;
     __u64 room = regs->dx;
     if (id == __NR_readv) {
         struct {
-            const void *base;
+            const void* base;
             __u64 len;
         } vector;
+
         if (bpf_probe_read_user(&vector, sizeof(vector), buffer)) {
             return;
         }
@@ -449,8 +480,8 @@ static __always_inline void message_read(struct pt_regs *regs, long id, long ret
             return;
         }
     }
-    const __u32 len = ((const __u32 *)me->message)[0];
-    const __u32 opcode = ((const __u32 *)me->message)[1];
+    const __u32 len = ((const __u32*)me->message)[0];
+    const __u32 opcode = ((const __u32*)me->message)[1];
     if (me->splice_len) {
         if (len != me->splice_len) { /* some other pipe or file */
             return;
@@ -473,7 +504,7 @@ static __always_inline void message_read(struct pt_regs *regs, long id, long ret
         me->taken_cpu = cpu_until(&me->clock, now);
         me->taken_blocked = me->clock.blocked;
     }
-    me->taken_unique = *(const __u64 *)(me->message + 8);
+    me->taken_unique = *(const __u64*)(me->message + 8);
     me->taken.len = len;
     me->taken.message_len = ret < kept ? (__u32)ret : kept;
     me->taken.tid = (__u32)pid_tgid;
@@ -485,10 +516,10 @@ static __always_inline void message_read(struct pt_regs *regs, long id, long ret
 }
 
 /* The message lies in a pipe now; its header shows when the daemon reads the pipe. */
-static __always_inline void message_spliced(struct pt_regs *regs, long ret, __u64 now) {
-    struct task_struct *task = bpf_get_current_task_btf();
+static __always_inline void message_spliced(struct pt_regs* regs, long ret, __u64 now) {
+    struct task_struct* task = bpf_get_current_task_btf();
     const __s32 fd = (__s32)regs->di;
-    struct task_info *me = make_info(task, now);
+    struct task_info* me = make_info(task, now);
     if (!me) {
         return;
     }
@@ -510,16 +541,17 @@ static __always_inline void message_spliced(struct pt_regs *regs, long ret, __u6
 }
 
 SEC("tp_btf/sys_enter")
-int BPF_PROG(sys_enter, struct pt_regs *regs, long id) {
+
+int BPF_PROG(sys_enter, struct pt_regs* regs, long id) {
     if (id != __NR_writev && id != __NR_write && id != __NR_splice) {
         return 0;
     }
-    struct task_struct *task = bpf_get_current_task_btf();
+    struct task_struct* task = bpf_get_current_task_btf();
     if (!is_daemon(task->tgid)) {
         return 0;
     }
     const __u64 now = bpf_ktime_get_ns();
-    struct task_info *me = make_info(task, now);
+    struct task_info* me = make_info(task, now);
     if (me) {
         me->reply_time = now;
         me->reply_cpu = cpu_until(&me->clock, now);
@@ -531,13 +563,14 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long id) {
 }
 
 SEC("tp_btf/sys_exit")
-int BPF_PROG(sys_exit, struct pt_regs *regs, long ret) {
+
+int BPF_PROG(sys_exit, struct pt_regs* regs, long ret) {
     const long id = regs->orig_ax;
     const int reads = id == __NR_read || id == __NR_readv;
     if (!reads && id != __NR_writev && id != __NR_write && id != __NR_splice) {
         return 0;
     }
-    struct task_struct *task = bpf_get_current_task_btf();
+    struct task_struct* task = bpf_get_current_task_btf();
     if (!is_daemon(task->tgid)) {
         return 0;
     }
@@ -547,7 +580,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret) {
         }
         return 0;
     }
-    struct task_info *me = info_of(task);
+    struct task_info* me = info_of(task);
     if (me) {
         if (id == __NR_splice && me->ended_request) {
             __sync_fetch_and_add(&counts.splice_replies, 1);

@@ -15,7 +15,7 @@ struct pt_regs {
 };
 
 struct qstr {
-    const unsigned char *name;
+    const unsigned char* name;
 };
 
 struct super_block {
@@ -23,45 +23,45 @@ struct super_block {
 };
 
 struct inode {
-    struct super_block *i_sb;
+    struct super_block* i_sb;
     unsigned long i_ino;
 };
 
 struct dentry {
-    struct dentry *d_parent;
+    struct dentry* d_parent;
     struct qstr d_name;
-    struct super_block *d_sb;
+    struct super_block* d_sb;
 };
 
 struct vfsmount {
-    struct dentry *mnt_root;
+    struct dentry* mnt_root;
 };
 
 struct mount {
-    struct mount *mnt_parent;
-    struct dentry *mnt_mountpoint;
+    struct mount* mnt_parent;
+    struct dentry* mnt_mountpoint;
     struct vfsmount mnt;
 };
 
 struct path {
-    struct vfsmount *mnt;
-    struct dentry *dentry;
+    struct vfsmount* mnt;
+    struct dentry* dentry;
 };
 
 struct file {
-    void *private_data;
-    struct inode *f_inode;
+    void* private_data;
+    struct inode* f_inode;
     struct path f_path;
     long long f_pos;
 };
 
 struct fdtable {
     unsigned int max_fds;
-    struct file **fd;
+    struct file** fd;
 };
 
 struct files_struct {
-    struct fdtable *fdt;
+    struct fdtable* fdt;
 };
 
 struct fs_struct {
@@ -71,8 +71,8 @@ struct fs_struct {
 struct task_struct {
     int pid;
     int tgid;
-    struct files_struct *files;
-    struct fs_struct *fs;
+    struct files_struct* files;
+    struct fs_struct* fs;
 };
 
 struct fuse_conn {
@@ -97,11 +97,11 @@ struct fuse_conn {
 };
 
 struct fuse_mount {
-    struct fuse_conn *fc;
+    struct fuse_conn* fc;
 };
 
 struct fuse_dev {
-    struct fuse_conn *fc;
+    struct fuse_conn* fc;
 };
 
 struct fuse_in_header {
@@ -122,13 +122,15 @@ struct fuse_out_header {
 
 struct fuse_req {
     unsigned long flags;
+
     struct {
         struct fuse_in_header h;
     } in;
+
     struct {
         struct fuse_out_header h;
     } out;
-    struct fuse_mount *fm;
+    struct fuse_mount* fm;
 };
 
 #pragma clang attribute pop

@@ -3,7 +3,6 @@
 #include "config/error.h"
 
 #include <fmt/format.h>
-
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -197,8 +196,7 @@ std::vector<std::uint32_t> find_daemons(const Mount& mount) {
             continue;
         }
         std::error_code gone;
-        for (const fs::directory_entry& fd :
-             fs::directory_iterator(process.path() / "fd", gone)) {
+        for (const fs::directory_entry& fd : fs::directory_iterator(process.path() / "fd", gone)) {
             std::error_code closed;
             if (fs::read_symlink(fd.path(), closed) != "/dev/fuse" || closed) {
                 continue;
@@ -224,7 +222,8 @@ void describe_mount(const Mount& mount, Facts& facts) {
     add(facts, "mount.source", mount.source);
     add(facts, "mount.options", mount.options);
     add(facts, "mount.connection", std::to_string(mount.minor));
-    add(facts, "mount.read_ahead_kb",
+    add(facts,
+        "mount.read_ahead_kb",
         first_line(fmt::format("/sys/class/bdi/{}:{}/read_ahead_kb", mount.major, mount.minor)));
 }
 

@@ -1,15 +1,12 @@
 #include "probe.h"
 
+#include "call_record.skel.h"
 #include "calls.h"
-
-#include <fmt/format.h>
+#include "fuse_record.skel.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-
-#include "call_record.skel.h"
-#include "fuse_record.skel.h"
-
+#include <fmt/format.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +73,7 @@ class SkeletonProbe : public Probe {
     }
 
     Skeleton& bpf() { return *bpf_; }
+
     const Skeleton& bpf() const { return *bpf_; }
 
     void consume(Collector& collector) override {
@@ -119,7 +117,9 @@ class SkeletonProbe : public Probe {
     }
 
     bool is_measuring() const override { return stats_fd_ >= 0; }
+
     Overhead overhead() const override { return overhead_; }
+
     recorder_counts counts() const override { return bpf_->bss->counts; }
 
   private:

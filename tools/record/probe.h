@@ -43,7 +43,9 @@ class Probe {
 
     virtual Overhead overhead() const = 0;
     virtual recorder_counts counts() const = 0;
+
     virtual connection_facts facts() const { return {}; }
+
     /// Processes seen to serve the mount.
     virtual std::vector<std::uint32_t> daemons() const { return {}; }
 };

@@ -10,9 +10,8 @@
 #include "trace/writer.h"
 #include "tracefs.h"
 
-#include <fmt/format.h>
-
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -32,8 +31,8 @@ using namespace std::chrono_literals;
 
 constexpr auto poll_interval = 20ms;
 // The programs' run time is measured for a tenth of the time, the first time at once.
-constexpr auto measure_every = 1s;
-constexpr auto measure_for = 100ms;
+constexpr auto measure_every = 500ms;
+constexpr auto measure_for = 50ms;
 constexpr auto drain_limit = 300ms;
 
 double seconds(Clock::duration duration) {
@@ -61,10 +60,16 @@ trace::Header header_for(const Options& options, const Mount& mount) {
         header.kernel = system.release;
     }
     describe_mount(mount, header.facts);
-    if (!options.workload.empty()) {
-        header.facts.emplace_back("workload", options.workload);
-    }
+    header.facts.insert(header.facts.end(), options.notes.begin(), options.notes.end());
     return header;
+}
+
+/// As for `fusesim trace convert`.
+trace::WriteOptions form_of(const std::string& path) {
+    trace::WriteOptions options;
+    const bool text = path == "-" || (path.size() > 4 && path.substr(path.size() - 4) == ".txt");
+    options.form = text ? trace::Form::text : trace::Form::binary;
+    return options;
 }
 
 /// Progress on a terminal only; a log file has no use for it.
@@ -80,8 +85,12 @@ class Progress {
             return;
         }
         next_ = now + 500ms;
-        fmt::print(stderr, "\r{:6.1f} s  {} requests  {:.0f}/s  {} lost ", elapsed_s, records,
-                   static_cast<double>(records - before_) * 2, lost);
+        fmt::print(stderr,
+                   "\r{:6.1f} s  {} requests  {:.0f}/s  {} lost ",
+                   elapsed_s,
+                   records,
+                   static_cast<double>(records - before_) * 2,
+                   lost);
         std::fflush(stderr);
         before_ = records;
         printed_ = true;
@@ -155,8 +164,7 @@ void describe_requests(trace::Header& header, const Probe& probe) {
         add_number(header, "daemon.read_buffer", counts.read_size);
     }
     header.facts.emplace_back("daemon.splice_read", counts.splice_reads != 0 ? "true" : "false");
-    header.facts.emplace_back("daemon.splice_write",
-                              counts.splice_replies != 0 ? "true" : "false");
+    header.facts.emplace_back("daemon.splice_write", counts.splice_replies != 0 ? "true" : "false");
     add_number(header, "seen.most_background", counts.most_background);
     std::string missing = "time in the background queue; new directory of RENAME, source of LINK";
     if (counts.uring_requests != 0) {
@@ -168,8 +176,9 @@ void describe_requests(trace::Header& header, const Probe& probe) {
 void describe_calls(trace::Header& header, const Mount& mount) {
     describe_daemons(find_daemons(mount), header);
     header.facts.emplace_back(
-        "missing", "calls by paths that reach the mount through a symbolic link, except open; "
-                   "accesses to mapped memory; io_uring; 32-bit programs");
+        "missing",
+        "calls by paths that reach the mount through a symbolic link, except open; "
+        "accesses to mapped memory; io_uring; 32-bit programs");
 }
 
 /// The programs run in the callers and the daemon, but also in everybody else's system calls.
@@ -177,15 +186,19 @@ void print_overhead(const Overhead& overhead, std::uint64_t measured, double mea
     if (overhead.window_seconds <= 0) {
         return;
     }
-    fmt::print(stderr, "own programs: {:.2f} % of one core, {} runs in {:.1f} s measured",
-               overhead.seconds / overhead.window_seconds * 100, overhead.runs,
+    fmt::print(stderr,
+               "own programs: {:.2f} % of one core, {} runs in {:.1f} s measured",
+               overhead.seconds / overhead.window_seconds * 100,
+               overhead.runs,
                overhead.window_seconds);
     if (measured != 0) {
         const double each = overhead.seconds / static_cast<double>(measured);
         fmt::print(stderr, "; {:.2f} us per record", each * 1e6);
         if (mean_latency_s > 0) {
-            fmt::print(stderr, ", about {:.0f} % of its mean latency of {:.1f} us",
-                       100 * each / mean_latency_s, mean_latency_s * 1e6);
+            fmt::print(stderr,
+                       ", about {:.0f} % of its mean latency of {:.1f} us",
+                       100 * each / mean_latency_s,
+                       mean_latency_s * 1e6);
         }
     }
     fmt::print(stderr, "\n");
@@ -198,7 +211,7 @@ class BpfRun {
         : mount_(mount),
           options_(options),
           probe_(is_fuse() ? probe_requests(mount, find_daemons(mount)) : probe_calls(mount)),
-          writer_(options.out, header_for(options, mount)),
+          writer_(options.out, header_for(options, mount), form_of(options.out)),
           summary_(options.layer) {
         const Collector::Sink sink = [this](const trace::Record& record) {
             writer_.add(record);
@@ -232,8 +245,8 @@ class BpfRun {
             }
             std::this_thread::sleep_for(poll_interval);
             probe_->consume(*collector_);
-            progress.show(summary_.records(), seconds(Clock::now() - began),
-                          lost_of(probe_->counts()));
+            progress.show(
+                summary_.records(), seconds(Clock::now() - began), lost_of(probe_->counts()));
         }
         elapsed_s_ = seconds(Clock::now() - began);
         drain();
@@ -297,25 +310,39 @@ class BpfRun {
         const Collector::Counts& counts = collector_->counts();
         const std::uint64_t lost = writer_.header().lost;
         if (is_fuse()) {
-            fmt::print(stderr, "{} requests in {:.1f} s, {} without reply, {} events lost -> {}\n",
-                       counts.written, elapsed_s_, counts.without_end, lost, options_.out);
+            fmt::print(stderr,
+                       "{} requests in {:.1f} s, {} without reply, {} events lost -> {}\n",
+                       counts.written,
+                       elapsed_s_,
+                       counts.without_end,
+                       lost,
+                       options_.out);
         } else {
-            fmt::print(stderr, "{} calls in {:.1f} s, {} events lost -> {}\n", counts.written,
-                       elapsed_s_, lost, options_.out);
+            fmt::print(stderr,
+                       "{} calls in {:.1f} s, {} events lost -> {}\n",
+                       counts.written,
+                       elapsed_s_,
+                       lost,
+                       options_.out);
             if (counts.late != 0) {
-                fmt::print(stderr, "{} calls took so long that the time of their entry is left out\n",
+                fmt::print(stderr,
+                           "{} calls took so long that the time of their entry is left out\n",
                            counts.late);
             }
         }
         if (counts.without_send != 0) {
-            fmt::print(stderr, "{} requests left out: sent before the recording began{}\n",
-                       counts.without_send, lost != 0 ? ", or their events lost" : "");
+            fmt::print(stderr,
+                       "{} requests left out: sent before the recording began{}\n",
+                       counts.without_send,
+                       lost != 0 ? ", or their events lost" : "");
         }
         if (counts.cut_names != 0) {
-            fmt::print(stderr, "{} paths too deep or too long to be kept whole\n", counts.cut_names);
+            fmt::print(
+                stderr, "{} paths too deep or too long to be kept whole\n", counts.cut_names);
         }
         if (const std::uint64_t unreadable = probe_->counts().unreadable; unreadable != 0) {
-            fmt::print(stderr, "{} requests without arguments: the daemon's buffer was not mapped\n",
+            fmt::print(stderr,
+                       "{} requests without arguments: the daemon's buffer was not mapped\n",
                        unreadable);
         }
         print_overhead(probe_->overhead(), measured_, summary_.mean_latency_s());
@@ -363,19 +390,24 @@ void record_text(const Options& options, const Mount& mount, const std::atomic<b
     Summary summary(options.layer);
     trace::ByteSource source(text);
     trace::Header imported;
-    trace::Writer writer(options.out, header);
-    const trace::ImportReport report = trace::import_tracefs(
-        source, imported,
-        [&](const trace::Record& record) {
-            writer.add(record);
-            summary.add(record);
-        },
-        {});
+    trace::Writer writer(options.out, header, form_of(options.out));
+    const trace::ImportReport report = trace::import_tracefs(source,
+                                                             imported,
+                                                             [&](const trace::Record& record) {
+                                                                 writer.add(record);
+                                                                 summary.add(record);
+                                                             },
+                                                             {});
     writer.finish();
     unlink(text.c_str());
-    fmt::print(stderr, "{}{} requests in {:.1f} s, {} without reply, {} events lost -> {}\n",
-               summary.table(), report.records, seconds(Clock::now() - began), report.unanswered,
-               header.lost, options.out);
+    fmt::print(stderr,
+               "{}{} requests in {:.1f} s, {} without reply, {} events lost -> {}\n",
+               summary.table(),
+               report.records,
+               seconds(Clock::now() - began),
+               report.unanswered,
+               header.lost,
+               options.out);
 }
 
 }  // namespace
@@ -383,7 +415,8 @@ void record_text(const Options& options, const Mount& mount, const std::atomic<b
 void record(const Options& options, const std::atomic<bool>& stop) {
     const Mount mount = find_mount(options.mount);
     if (lies_on(options.out, mount)) {
-        throw config::Error({options.out}, "the trace would be written to the mount it records",
+        throw config::Error({options.out},
+                            "the trace would be written to the mount it records",
                             "choose a file on another file system");
     }
     if (geteuid() != 0) {

@@ -6,6 +6,8 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace fusesim::record {
 
@@ -14,9 +16,10 @@ struct Options {
     std::string out;
     trace::Layer layer = trace::Layer::fuse;
     std::optional<double> duration_s;
-    bool bpf = true;       ///< false: tracefs text only
-    std::string tool;      ///< name and version for the trace's header
-    std::string workload;  ///< what the user says was run, for the trace's header
+    bool bpf = true;   ///< false: tracefs text only
+    std::string tool;  ///< name and version for the trace's header
+    /// What the user says of the recording, for the facts of the trace's header.
+    std::vector<std::pair<std::string, std::string>> notes;
 };
 
 /// This machine cannot record: what() says why, and what would help.

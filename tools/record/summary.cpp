@@ -41,17 +41,25 @@ double Summary::mean_latency_s() const {
 
 std::string Summary::table() const {
     const bool fuse = layer_ == trace::Layer::fuse;
-    std::string text = fuse ? fmt::format("{:<16}{:>9}{:>8}{:>12}{:>9}{:>12}{:>8}\n", "opcode",
-                                          "count", "errors", "latency us", "queue", "processing",
-                                          "reply")
-                            : fmt::format("{:<16}{:>9}{:>8}{:>12}\n", "call", "count", "errors",
-                                          "latency us");
+    std::string text =
+        fuse ? fmt::format("{:<16}{:>9}{:>8}{:>12}{:>9}{:>12}{:>8}\n",
+                           "opcode",
+                           "count",
+                           "errors",
+                           "latency us",
+                           "queue",
+                           "processing",
+                           "reply")
+             : fmt::format("{:<16}{:>9}{:>8}{:>12}\n", "call", "count", "errors", "latency us");
     for (const auto& [opcode, line] : lines_) {
-        text += fmt::format("{:<16}{:>9}{:>8}{:>12}", trace::opcode_text(layer_, opcode),
-                            line.count, line.errors, line.latency.text());
+        text += fmt::format("{:<16}{:>9}{:>8}{:>12}",
+                            trace::opcode_text(layer_, opcode),
+                            line.count,
+                            line.errors,
+                            line.latency.text());
         if (fuse) {
-            text += fmt::format("{:>9}{:>12}{:>8}", line.queue.text(), line.processing.text(),
-                                line.reply.text());
+            text += fmt::format(
+                "{:>9}{:>12}{:>8}", line.queue.text(), line.processing.text(), line.reply.text());
         }
         text += "\n";
     }

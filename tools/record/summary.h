@@ -31,6 +31,7 @@ class Summary {
         void add(std::int64_t from, std::int64_t to);
         std::string text() const;
     };
+
     struct Line {
         std::uint64_t count = 0;
         std::uint64_t errors = 0;

@@ -1,8 +1,7 @@
 #include "tracefs.h"
 
-#include <fmt/format.h>
-
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -82,8 +81,8 @@ std::size_t TracefsInstance::drain(int file) {
             const ssize_t part =
                 ::write(file, buffer.data() + done, static_cast<std::size_t>(size - done));
             if (part <= 0) {
-                throw Missing(fmt::format("the text trace cannot be written: {}",
-                                          std::strerror(errno)));
+                throw Missing(
+                    fmt::format("the text trace cannot be written: {}", std::strerror(errno)));
             }
             done += part;
         }

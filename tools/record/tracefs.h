@@ -1,10 +1,10 @@
 #pragma once
 
+#include "mount.h"
+
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-
-#include "mount.h"
 
 namespace fusesim::record {
 

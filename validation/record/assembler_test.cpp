@@ -53,7 +53,9 @@ struct WithMessage {
     }
 };
 
-WithMessage<end_event> end(std::uint64_t unique, std::uint64_t taken, std::uint64_t replied,
+WithMessage<end_event> end(std::uint64_t unique,
+                           std::uint64_t taken,
+                           std::uint64_t replied,
                            std::uint64_t ended) {
     WithMessage<end_event> both;
     both.event.e = base(EVENT_END, unique, ended, 900);

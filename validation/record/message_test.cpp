@@ -97,7 +97,8 @@ TEST_CASE("READ and WRITE tell file handle, offset and size") {
 TEST_CASE("RENAME2 tells both names") {
     fuse_rename2_in rename{};
     rename.flags = 1;
-    const trace::Record record = Message(FUSE_RENAME2, 2).with(rename).with("old").with("new").read();
+    const trace::Record record =
+        Message(FUSE_RENAME2, 2).with(rename).with("old").with("new").read();
     CHECK(record.name == "old");
     CHECK(record.name2 == "new");
     CHECK(record.flags == 1);
