@@ -113,28 +113,6 @@ void add(Facts& facts, const std::string& key, const std::string& value) {
     }
 }
 
-/// "0-3,8": the CPUs that a thread may run on.
-std::string affinity_of(pid_t tid) {
-    cpu_set_t set;
-    if (sched_getaffinity(tid, sizeof set, &set) != 0) {
-        return "";
-    }
-    std::string text;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (!CPU_ISSET(cpu, &set)) {
-            continue;
-        }
-        int last = cpu;
-        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &set)) {
-            ++last;
-        }
-        text += (text.empty() ? "" : ",") +
-                (last == cpu ? fmt::format("{}", cpu) : fmt::format("{}-{}", cpu, last));
-        cpu = last;
-    }
-    return text;
-}
-
 }  // namespace
 
 Mount find_mount(const std::string& path) {
@@ -227,6 +205,47 @@ void describe_mount(const Mount& mount, Facts& facts) {
         first_line(fmt::format("/sys/class/bdi/{}:{}/read_ahead_kb", mount.major, mount.minor)));
 }
 
+std::string affinity_of(pid_t tid) {
+    cpu_set_t set;
+    if (sched_getaffinity(tid, sizeof set, &set) != 0) {
+        return "";
+    }
+    std::string text;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &set)) {
+            continue;
+        }
+        int last = cpu;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &set)) {
+            ++last;
+        }
+        text += (text.empty() ? "" : ",") +
+                (last == cpu ? fmt::format("{}", cpu) : fmt::format("{}-{}", cpu, last));
+        cpu = last;
+    }
+    return text;
+}
+
+void Placements::see(std::uint32_t tid) {
+    if (!seen_.insert(tid).second) {
+        return;
+    }
+    if (const std::string cpus = affinity_of(static_cast<pid_t>(tid)); !cpus.empty()) {
+        ++threads_[cpus];
+    }
+}
+
+std::string Placements::text() const {
+    if (threads_.size() == 1) {
+        return threads_.begin()->first;
+    }
+    std::string text;
+    for (const auto& [cpus, count] : threads_) {
+        text += fmt::format("{}{} threads on {}", text.empty() ? "" : "; ", count, cpus);
+    }
+    return text;
+}
+
 void describe_daemon(std::uint32_t tgid, Facts& facts) {
     if (tgid == 0) {
         return;
@@ -237,19 +256,15 @@ void describe_daemon(std::uint32_t tgid, Facts& facts) {
     std::string argv0;
     std::getline(command, argv0, '\0');
     add(facts, "daemon.argv0", argv0);
-    std::map<std::string, unsigned> placements;
+    Placements placements;
     unsigned threads = 0;
     std::error_code gone;
     for (const fs::directory_entry& thread : fs::directory_iterator(process + "/task", gone)) {
         ++threads;
-        ++placements[affinity_of(std::atoi(thread.path().filename().c_str()))];
+        placements.see(static_cast<std::uint32_t>(std::atoi(thread.path().filename().c_str())));
     }
     add(facts, "daemon.threads", std::to_string(threads));
-    std::string text;
-    for (const auto& [cpus, count] : placements) {
-        text += fmt::format("{}{} threads on CPUs {}", text.empty() ? "" : "; ", count, cpus);
-    }
-    add(facts, "daemon.affinity", text);
+    add(facts, "daemon.affinity", placements.text());
 }
 
 }  // namespace fusesim::record

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <map>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -32,6 +36,21 @@ bool lies_on(const std::string& path, const Mount& mount);
 /// Processes that hold a channel of the connection open. Empty where the kernel does not tell
 /// (before 6.17).
 std::vector<std::uint32_t> find_daemons(const Mount& mount);
+
+/// "0-3,8": the CPUs that a thread may run on; "" if it is gone.
+std::string affinity_of(pid_t tid);
+
+/// Where threads may run: "0-1" if that is the same for all, else how many may run where.
+class Placements {
+  public:
+    /// Looks at a thread when it is first named; it may be gone.
+    void see(std::uint32_t tid);
+    std::string text() const;
+
+  private:
+    std::unordered_set<std::uint32_t> seen_;
+    std::map<std::string, unsigned> threads_;
+};
 
 using Facts = std::vector<std::pair<std::string, std::string>>;
 

@@ -216,6 +216,9 @@ class BpfRun {
         const Collector::Sink sink = [this](const trace::Record& record) {
             writer_.add(record);
             summary_.add(record);
+            if (record.caller != 0) {
+                callers_.see(record.caller);
+            }
         };
         if (is_fuse()) {
             collector_ = std::make_unique<Assembler>(sink);
@@ -297,6 +300,9 @@ class BpfRun {
         } else {
             describe_calls(header, mount_);
         }
+        if (const std::string cpus = callers_.text(); !cpus.empty()) {
+            header.facts.emplace_back("callers.affinity", cpus);
+        }
         const Overhead overhead = probe_->overhead();
         if (overhead.window_seconds > 0) {
             header.facts.emplace_back(
@@ -352,6 +358,7 @@ class BpfRun {
     const Options& options_;
     std::unique_ptr<Probe> probe_;
     trace::Writer writer_;
+    Placements callers_;
     Summary summary_;
     std::unique_ptr<Collector> collector_;
     std::uint64_t ended_before_ = 0;
