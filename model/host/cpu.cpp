@@ -163,6 +163,7 @@ void Core::settle_account() {
     const Time now = cpu_.engine().now();
     if (computing_) {
         current_->debt_ -= now - burst_began_;
+        current_->must_pay_ = std::max(Time(), current_->must_pay_ - (now - burst_began_));
     }
     burst_began_ = now;
     computing_ = true;
@@ -170,13 +171,15 @@ void Core::settle_account() {
 
 void Core::plan() {
     settle_account();
-    if (make_way_ && current_->debt_ > Time()) {
+    if (make_way_ && current_->debt_ > Time() && current_->must_pay_ == Time()) {
         requeue();
         return;
     }
     const Time now = cpu_.engine().now();
     Time end = now + current_->debt_;
-    if (!run_queue_.empty() && current_->debt_ > Time()) {
+    if (make_way_) {
+        end = now + current_->must_pay_;
+    } else if (!run_queue_.empty() && current_->debt_ > Time()) {
         end = std::min(end, std::max(now, slice_began_ + cpu_.profile().scheduler.base_slice));
     }
     cpu_.engine().schedule(*this, end);
@@ -294,7 +297,7 @@ Core& Cpu::place(const Thread& thread) const {
 void Cpu::wake(Thread& thread) {
     Core& core = place(thread);
     if (active_ != nullptr && active_ != &thread) {
-        active_->charge(wake_cost(core));
+        active_->charge_unpreemptible(wake_cost(core));
     }
     if (core.idle()) {
         core.give(thread);

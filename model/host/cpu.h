@@ -79,6 +79,12 @@ class Thread final : private sim::Waiter, public RunQueueHook {
     friend class Cpu;
     friend class Core;
 
+    /// Like charge(), for what the kernel does with preemption off.
+    void charge_unpreemptible(sim::Time cost) {
+        charge(cost);
+        must_pay_ = debt_;
+    }
+
     enum class State { off, runnable, running };
     enum class Then { go_on, sleep, leave };  // once all charged costs are paid
 
@@ -94,6 +100,7 @@ class Thread final : private sim::Waiter, public RunQueueHook {
     State state_ = State::off;
     Then then_ = Then::go_on;
     sim::Time debt_;
+    sim::Time must_pay_;  // of debt_: the thread cannot be preempted before this is paid
     sim::Time spent_[2];
     sim::Process* process_ = nullptr;
     sim::Resumable resumable_;

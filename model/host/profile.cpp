@@ -93,6 +93,10 @@ constexpr Cost plain_costs[] = {
     {"direct_write", &Costs::direct_write, "caller: what a direct pwrite(2) has beyond them"},
     {"libfuse_request", &Costs::libfuse_request, "user time of the library per request"},
     {"libfuse_mt", &Costs::libfuse_mt, "what the multi-threaded loop adds per request"},
+    {"recorder_queue",
+     &Costs::recorder_queue,
+     "what `fusesim record` adds until the daemon has it"},
+    {"recorder_reply", &Costs::recorder_reply, "... from the reply until the caller runs again"},
 };
 
 }  // namespace

@@ -60,6 +60,8 @@ struct Costs {
     sim::Time direct_write;            ///< caller: ... pwrite(2) with direct_io
     sim::Time libfuse_request;         ///< user time per request in the library
     sim::Time libfuse_mt;              ///< what the multi-threaded loop adds per request
+    sim::Time recorder_queue;          ///< what recording adds to a request until the daemon has it
+    sim::Time recorder_reply;          ///< ... from the reply until its caller runs again
 
     /// Linear between measured sizes, proportional beyond the last, nothing for nothing.
     sim::Time copy_time(std::uint64_t bytes) const;

@@ -76,6 +76,7 @@ void take_over_facts(const trace::Header& header, Scenario& scenario) {
             scenario.daemon.threads = Threads{*threads > 1, std::nullopt};
         }
     }
+    fill(scenario.workload.recorder, std::optional(header.tool.starts_with("fusesim record")));
     if (const auto affinity = fact(header, "daemon.affinity"); affinity) {
         fill(scenario.daemon.affinity, cpu_list(*affinity, header.cpus));
     }

@@ -113,6 +113,11 @@ void bind(config::Map& map, WorkloadConfig& workload) {
         "recorded times; asap: without pauses");
     map.field("speed", workload.speed, 1e-6, 1e6, "2 halves think times and gaps");
     map.field("affinity", workload.affinity, 0, 1023, "cores the callers may run on");
+    map.field(
+        "recorder",
+        workload.recorder,
+        "the recorder's own costs are simulated too, so that a replay can be compared; true by "
+        "default for traces of `fusesim record`");
 }
 
 void bind(config::Map& map, RunConfig& run) {

@@ -66,6 +66,7 @@ struct WorkloadConfig {
     workload::ReplayMode mode = workload::ReplayMode::think;
     double speed = 1;
     std::optional<std::vector<unsigned>> affinity;
+    std::optional<bool> recorder;  ///< the recorder's own costs are part of the simulation
 };
 
 struct RunConfig {

@@ -50,6 +50,7 @@ sim::Task<std::int32_t> DevFuse::call(Thread& thread, Call& call) {
     while (!call.finished()) {
         co_await thread.sleep(call.done());
     }
+    co_await thread.run(cpu_.costs().recorder_reply);
     call.resumed = now().ps();
     statistics_.finished(call);
     connection_.put(call);
@@ -93,7 +94,7 @@ void DevFuse::request_queued(fuse::Request& request) {
 
 void DevFuse::charge_read(Thread& worker, const fuse::Taken& taken) {
     const host::Costs& costs = cpu_.costs();
-    worker.charge(costs.fuse_read);
+    worker.charge(costs.fuse_read + costs.recorder_queue);
     std::uint64_t copied = taken.bytes;
     if (taken.request != nullptr && taken.kind == fuse::Taken::Kind::request) {
         const auto& call = static_cast<const Call&>(*taken.request);
