@@ -25,6 +25,11 @@ namespace {
 
 constexpr std::size_t largest_read = 1u << 20;
 
+/// Aligned like the buffers of libfuse's own data path, so that the kernel maps as many pages.
+struct alignas(4096) Zeros {
+    char bytes[largest_read];
+};
+
 /// A file or directory. It lives while it has a name or the kernel remembers it.
 struct Node {
     mode_t mode = S_IFREG | 0644;
@@ -40,7 +45,7 @@ struct Node {
 class NullFileSystem {
   public:
     explicit NullFileSystem(const Options& options)
-        : options_(options), zeros_(largest_read), random_(options.service.seed) {
+        : options_(options), zeros_(std::make_unique<Zeros>()), random_(options.service.seed) {
         root_.mode = S_IFDIR | 0755;
         root_.links = 2;
         root_.parent = &root_;
@@ -52,7 +57,7 @@ class NullFileSystem {
 
     const Options& options() const { return options_; }
 
-    const char* zeros() const { return zeros_.data(); }
+    const char* zeros() const { return zeros_->bytes; }
 
     Node* node(fuse_ino_t ino) {
         return ino == FUSE_ROOT_ID ? &root_ : reinterpret_cast<Node*>(ino);
@@ -159,7 +164,7 @@ class NullFileSystem {
     }
 
     Options options_;
-    std::vector<char> zeros_;
+    std::unique_ptr<Zeros> zeros_;
     std::mt19937_64 random_;
     Node root_;
 };

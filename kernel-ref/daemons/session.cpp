@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -29,11 +30,7 @@ thread_local const std::uint32_t worker = workers++;
 stamps::Log* log_file = nullptr;
 
 void append() {
-    stamps::Log& log = *log_file;
-    const std::uint64_t place = log.used.fetch_add(1, std::memory_order_acq_rel);
-    if (place < log.capacity) {
-        log.records()[place] = current;
-    }
+    log_file->append(current);
     current.read_entered = 0;
 }
 
@@ -133,7 +130,9 @@ int loop(fuse_session* session, const fuse_cmdline_opts& wanted) {
     fuse_loop_config* config = fuse_loop_cfg_create();
     fuse_loop_cfg_set_clone_fd(config, static_cast<unsigned>(wanted.clone_fd));
     fuse_loop_cfg_set_max_threads(config, wanted.max_threads);
-    fuse_loop_cfg_set_idle_threads(config, wanted.max_idle_threads);
+    if (wanted.max_idle_threads != UINT_MAX) {  // libfuse's own default, which it would refuse
+        fuse_loop_cfg_set_idle_threads(config, wanted.max_idle_threads);
+    }
     const int result = fuse_session_loop_mt(session, config);
     fuse_loop_cfg_destroy(config);
     return result;

@@ -43,6 +43,13 @@ struct Log {
     std::uint64_t capacity;
 
     Served* records() { return reinterpret_cast<Served*>(this + 1); }
+
+    void append(const Served& served) {
+        const std::uint64_t place = used.fetch_add(1, std::memory_order_acq_rel);
+        if (place < capacity) {
+            records()[place] = served;
+        }
+    }
 };
 
 }  // namespace fusesim::stamps
