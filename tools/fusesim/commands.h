@@ -23,6 +23,8 @@ class Unavailable : public std::runtime_error {
 /// Each command adds its subcommand to the program and leaves its exit code in `status`.
 using Add = void (*)(CLI::App& program, int& status);
 
+void add_calibrate(CLI::App& program, int& status);
+void add_doctor(CLI::App& program, int& status);
 void add_check(CLI::App& program, int& status);
 void add_describe(CLI::App& program, int& status);
 void add_list(CLI::App& program, int& status);

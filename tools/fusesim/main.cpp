@@ -25,6 +25,8 @@ const std::initializer_list<commands::Add> all_commands = {
     commands::add_record,
 #endif
     commands::add_trace,
+    commands::add_calibrate,
+    commands::add_doctor,
     commands::add_check,
     commands::add_describe,
     commands::add_list,

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <sched.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace fusesim::calibrate {
+
+/// A measured number: the median over repeats, and half the range of the middle
+/// repeats relative to it.
+struct Figure {
+    double value = 0;   ///< nanoseconds unless its user says otherwise
+    double spread = 0;  ///< relative
+};
+
+/// `q` from 0 to 1, of values in any order; 0 if there are none.
+double quantile(std::vector<double> values, double q);
+
+double median(std::vector<double> values);
+
+/// The mean of the middle eight tenths: robust, and yet adds up where medians do not.
+double middle_mean(std::vector<double> values);
+
+/// What repeats of one measurement agree on.
+Figure agree(const std::vector<double>& repeats);
+
+/// Nanoseconds of one tick of stamps::ticks(); measured once.
+double tick_ns();
+
+/// What one stamp costs, in nanoseconds; measured once.
+double stamp_ns();
+
+/// Moves the calling process to one core. Throws commands-level failures as std::runtime_error.
+void pin(int core);
+
+/// Lets the calling process run on the given cores.
+void run_on(const std::vector<int>& cores);
+
+/// The cores that this process may use.
+std::vector<int> usable_cores();
+
+/// Memory that children share; zeroed, touched, freed with the object.
+class Shared {
+  public:
+    explicit Shared(std::size_t bytes);
+    ~Shared();
+    Shared(const Shared&) = delete;
+    Shared& operator=(const Shared&) = delete;
+
+    template <typename T>
+    T* as() {
+        return static_cast<T*>(memory_);
+    }
+
+  private:
+    void* memory_;
+    std::size_t bytes_;
+};
+
+/// A child process that runs a function and dies with this one.
+class Child {
+  public:
+    explicit Child(const std::function<void()>& work);
+    ~Child();  ///< kills it if it still runs
+    Child(const Child&) = delete;
+    Child& operator=(const Child&) = delete;
+
+    pid_t pid() const { return pid_; }
+
+    /// Whether it has ended by itself; says so once.
+    bool ended();
+
+    /// Waits for it; returns its exit code, or -1 if it was killed.
+    int wait();
+
+    /// Ends it with a signal and waits.
+    void stop(int signal);
+
+  private:
+    pid_t pid_;
+};
+
+/// Another scheduling policy for as long as this lives; children inherit it.
+class Policy {
+  public:
+    explicit Policy(int policy) { set(policy); }
+
+    ~Policy() { set(SCHED_OTHER); }
+
+    Policy(const Policy&) = delete;
+    Policy& operator=(const Policy&) = delete;
+
+  private:
+    static void set(int policy);
+};
+
+/// Runs `once` in batches for about `seconds` and returns the nanoseconds of one call
+/// (median of the batches). A batch should be much shorter than a scheduler's turn, so that a
+/// busy machine spoils few of them.
+template <typename Once>
+double time_of(Once once, double seconds, int batch = 256);
+
+}  // namespace fusesim::calibrate
+
+#include "bench.inl"

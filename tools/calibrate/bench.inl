@@ -1,0 +1,24 @@
+#pragma once
+
+#include "stamps.h"
+
+namespace fusesim::calibrate {
+
+template <typename Once>
+double time_of(Once once, double seconds, int batch) {
+    std::vector<double> batches;
+    const std::uint64_t began = stamps::ticks();
+    const auto limit = static_cast<std::uint64_t>(seconds * 1e9 / tick_ns());
+    std::uint64_t now = began;
+    do {
+        const std::uint64_t start = stamps::ticks();
+        for (int i = 0; i < batch; ++i) {
+            once();
+        }
+        now = stamps::ticks();
+        batches.push_back(static_cast<double>(now - start) * tick_ns() / batch);
+    } while (now - began < limit);
+    return median(std::move(batches));
+}
+
+}  // namespace fusesim::calibrate

@@ -1,0 +1,92 @@
+#include "copy.h"
+
+#include "bench.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+namespace fusesim::calibrate {
+
+namespace {
+
+/// Begins on a page, as kernel pages and most buffers of that size do; how source and target
+/// lie to each other matters for speed.
+class PageBuffer {
+  public:
+    explicit PageBuffer(std::size_t size)
+        : data_(static_cast<char*>(std::aligned_alloc(4096, (size + 4095) / 4096 * 4096))) {
+        std::memset(data_, 'x', size);
+    }
+
+    ~PageBuffer() { std::free(data_); }
+
+    PageBuffer(const PageBuffer&) = delete;
+    PageBuffer& operator=(const PageBuffer&) = delete;
+
+    char* data() const { return data_; }
+
+  private:
+    char* data_;
+};
+
+/// Copies as the kernel does it: page by page, with the string instruction where there is one.
+void copy_pages(char* target, const char* source, std::size_t size) {
+    while (size > 0) {
+        const std::size_t piece = std::min<std::size_t>(size, 4096);
+        size -= piece;
+#if defined(__x86_64__)
+        std::size_t left = piece;
+        asm volatile("rep movsb" : "+D"(target), "+S"(source), "+c"(left) : : "memory");
+#else
+        std::memcpy(target, source, piece);
+        target += piece;
+        source += piece;
+#endif
+    }
+}
+
+}  // namespace
+
+double measure_copy(std::size_t size, double seconds) {
+    const int fd = memfd_create("copy", MFD_CLOEXEC);
+    const PageBuffer buffer(size);
+    if (fd < 0 || pwrite(fd, buffer.data(), size, 0) != static_cast<ssize_t>(size)) {
+        throw std::system_error(errno, std::generic_category(), "memfd");
+    }
+    const auto read_of = [&](std::size_t bytes) {
+        return time_of(
+            [&] { static_cast<void>(!pread(fd, buffer.data(), bytes, 0)); }, seconds / 2, 16);
+    };
+    const double fixed = read_of(1);
+    const double whole = read_of(size);
+    close(fd);
+    return whole - fixed;
+}
+
+double measure_user_copy(std::size_t size, double seconds) {
+    // Walking through more than the first-level cache holds: by the time a buffer comes round
+    // again in real use, system calls and the other side have swept that cache.
+    constexpr std::size_t walk = 256 * 1024;
+    const std::size_t span = std::max(size, walk);
+    const PageBuffer from(span);
+    const PageBuffer to(span);
+    std::size_t start = 0;
+    return time_of(
+        [&] {
+            copy_pages(to.data() + start, from.data() + start, size);
+            start += (size + 4095) / 4096 * 4096;
+            if (start + size > span) {
+                start = 0;
+            }
+        },
+        seconds,
+        size > 65536 ? 8 : 256);
+}
+
+}  // namespace fusesim::calibrate

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "null_mount.h"
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+namespace fusesim::calibrate {
+
+/// What the application does, and the opcode that it makes.
+struct Call {
+    enum class Kind { getattr, read, write };
+    Kind kind = Kind::getattr;
+    std::size_t size = 0;
+
+    unsigned opcode() const;
+};
+
+/// Medians of one kind of call on one core with the daemon, in nanoseconds; the pieces
+/// follow each other and add up to the whole.
+struct Pieces {
+    double whole = 0;       ///< call to call, as the application sees it
+    double go = 0;          ///< call made -> daemon's read(2) has returned
+    double library = 0;     ///< -> daemon calls writev(2)
+    double reply = 0;       ///< -> it has returned
+    double loop = 0;        ///< -> daemon calls read(2) again
+    double back = 0;        ///< -> the application's call has returned
+    double ready_read = 0;  ///< read(2) of a request that was waiting already
+    double ordered = 0;     ///< share of requests in which nobody preempted
+};
+
+/// The same core for application and daemon. `mount` must be stamped and on `core`.
+Pieces measure_pieces(NullMount& mount, int core, const Call& call, double seconds);
+
+/// As above without stamps: nanoseconds of one call.
+double measure_round_trip(NullMount& mount, int core, const Call& call, double seconds);
+
+}  // namespace fusesim::calibrate

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "bench.h"
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace fusesim::calibrate {
+
+struct Plan {
+    std::filesystem::path daemon;  ///< the nullfs program
+    int repeats = 11;              ///< many short ones outvote a neighbour's burst
+    double seconds = 0.03;         ///< of one small measurement
+    int wake_ups = 40;             ///< for each idle gap and repeat
+};
+
+/// What a wake-up across cores cost after the woken core had been idle for some time.
+struct IdleGap {
+    double idle = 0;              ///< nanoseconds
+    std::vector<double> running;  ///< p0, p10 .. p100: from the wake-up call to running
+    std::vector<double> waker;    ///< p0, p10 .. p100: what the waker spent
+    double cold = 0;              ///< what the first work after it took longer; median
+    double returned = 0;          ///< share of placements on this idle core; see measure_return
+    double mean = 0;              ///< of `running`
+    double spread = 0;            ///< of the repeats' medians
+};
+
+/// One row of the closing check: a sum of parts against what was measured whole.
+struct Check {
+    std::string call;
+    Figure measured;
+    double predicted = 0;
+    double error = 0;     ///< relative; the median of the repeats' own errors
+    bool fitted = false;  ///< the parts were solved from this very call
+};
+
+struct Profile {
+    std::map<std::string, Figure> costs;  ///< nanoseconds, by key of the host profile
+    std::vector<std::pair<std::size_t, Figure>> copies;
+    std::vector<IdleGap> idle_exit;  ///< empty on a single core
+    std::vector<Check> checks;
+    double slice = 0;      ///< nanoseconds; 0 if the kernel does not tell
+    double turn = 0;       ///< nanoseconds that a hog runs before the other one's turn
+    double stayed = 0;     ///< share of placements beside the waker in spite of an idle core
+    double preempted = 0;  ///< share of replies whose receiver ran before the daemon went on
+    std::vector<int> cores;
+    std::size_t repeats = 0;
+    std::size_t kept = 0;  ///< repeats at the machine's usual pace
+};
+
+/// Called with the share done and what is being measured.
+using Progress = std::function<void(double done, const std::string& what)>;
+
+/// The whole ladder. Throws std::system_error where the machine does not let it.
+Profile measure_ladder(const Plan& plan, const Progress& progress);
+
+}  // namespace fusesim::calibrate

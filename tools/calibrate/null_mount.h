@@ -1,0 +1,55 @@
+#pragma once
+
+#include "bench.h"
+#include "stamps.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fusesim::calibrate {
+
+/// Gives this process a mount table of its own with a small tmpfs to mount in, so that
+/// nothing stays behind however it ends. Throws std::system_error where that is not allowed.
+/// Returns the directory.
+std::filesystem::path private_mounts();
+
+/// A null file system of the reference daemons, mounted while this object lives.
+class NullMount {
+  public:
+    struct Setup {
+        int policy = SCHED_OTHER;         ///< scheduling policy of the daemon
+        std::filesystem::path daemon;     ///< program
+        std::filesystem::path directory;  ///< where to make mount point and log
+        int core = 0;                     ///< the daemon's; -1 for any
+        bool stamped = false;
+        bool multi_threaded = false;
+        std::string options = "direct_io,attr_timeout=0";
+    };
+
+    explicit NullMount(const Setup& setup);
+    ~NullMount();
+    NullMount(const NullMount&) = delete;
+    NullMount& operator=(const NullMount&) = delete;
+
+    std::string file() const { return (point_ / "file0").string(); }
+
+    /// Forgets what the daemon has logged.
+    void clear();
+
+    /// What the daemon served since, in its order.
+    std::vector<stamps::Served> served() const;
+
+  private:
+    void wait_until_mounted();
+    void map_log();
+
+    std::filesystem::path point_;
+    std::filesystem::path log_path_;
+    std::unique_ptr<Child> daemon_;
+    stamps::Log* log_ = nullptr;
+    std::size_t log_bytes_ = 0;
+};
+
+}  // namespace fusesim::calibrate

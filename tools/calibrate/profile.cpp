@@ -1,0 +1,300 @@
+#include "profile.h"
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+
+namespace fusesim::calibrate {
+
+namespace {
+
+/// Three significant digits, in a unit that keeps them readable.
+std::string time_text(double ns) {
+    if (ns < 0) {
+        ns = 0;  // a difference of two larger numbers, lost in their spread
+    }
+    const auto digits = [](double value) {
+        return fmt::format("{:.{}f}", value, value < 10 ? 2 : value < 100 ? 1 : 0);
+    };
+    if (ns < 1e3) {
+        return digits(ns) + " ns";
+    }
+    return ns < 1e6 ? digits(ns * 1e-3) + " us" : digits(ns * 1e-6) + " ms";
+}
+
+std::string list_text(const std::vector<double>& times) {
+    std::string out;
+    for (const double ns : times) {
+        out += (out.empty() ? "" : ", ") + time_text(ns);
+    }
+    return "[" + out + "]";
+}
+
+std::string first_line(const std::string& path) {
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    return line.empty() ? "unknown" : line;
+}
+
+std::string processor() {
+    std::ifstream file("/proc/cpuinfo");
+    std::string line;
+    while (std::getline(file, line)) {
+        if (line.rfind("model name", 0) == 0) {
+            return line.substr(line.find(':') + 2);
+        }
+    }
+    return "unknown";
+}
+
+bool is_guest() {
+    std::ifstream file("/proc/cpuinfo");
+    std::string word;
+    while (file >> word) {
+        if (word == "hypervisor") {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::string today() {
+    const std::time_t now = std::time(nullptr);
+    std::tm utc{};
+    gmtime_r(&now, &utc);
+    return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
+}
+
+std::string header(const Profile& profile, const std::string& command, const std::string& version) {
+    utsname system{};
+    uname(&system);
+    const std::string kernel = system.release;
+    const std::string idle = "/sys/devices/system/cpu/cpuidle/";
+    std::string out = "schema_version: 1\n";
+    out += fmt::format("name: \"{}-core {}, kernel {}\"\n",
+                       profile.cores.size(),
+                       is_guest() ? "virtual machine" : "machine",
+                       kernel.substr(0, kernel.find('.', kernel.find('.') + 1)));
+    out += "provenance:\n";
+    out +=
+        fmt::format("  date: {}\n  kernel: \"{}\"\n  cpu: \"{}\"\n", today(), kernel, processor());
+    out += fmt::format("  governor: {}\n", first_line(idle + "current_governor"));
+    out += fmt::format("  command: \"{}\"\n  fusesim: {}\n", command, version);
+    return out;
+}
+
+/// What the numbers are, for whoever reads the file.
+const char* const notes =
+    "  notes: |\n"
+    "    context_switch is between two processes that stay runnable; block is what going to\n"
+    "    sleep and coming back adds to it.\n"
+    "    idle_exit is from the call that wakes to the woken one running; wake_cross_core, what\n"
+    "    that call costs its caller, passes meanwhile. It is the mean after 10 to 200 us of\n"
+    "    idling; wake_cross_core_by_idle has the rest. cold_start is what the first one or two\n"
+    "    microseconds of work on a core that had idled took longer than usual (median).\n"
+    "    The last of each eleven quantiles stands for the mean of the last tenth without its\n"
+    "    slowest 5 %, so that straight lines between the quantiles give the measured mean.\n"
+    "    fuse_submit contains the least that any call has in the VFS, and fuse_resume the part\n"
+    "    of a sleeping read(2) of /dev/fuse before it sleeps; the part after it counts as\n"
+    "    fuse_read, measured on requests that waited already. These cannot be told apart from\n"
+    "    outside the kernel. What a call has beyond them is in getattr, direct_read and\n"
+    "    direct_write. fuse_page and fuse_page_write were solved from calls of 4 and 128 KiB\n"
+    "    with direct_io.\n"
+    "    copy is a copy of pages in four KiB pieces in user mode, through 256 KiB;\n"
+    "    page_cache_page is what a read of the page cache costs beyond it, per page.\n";
+
+struct Line {
+    const char* key;
+    const char* comment;
+};
+
+constexpr Line scheduler_lines[] = {
+    {"syscall", "entry and exit of an empty call"},
+    {"context_switch", "one process to another on one core, caches warm"},
+    {"context_switch_thread", "the same within one address space"},
+    {"block", "extra of going to sleep and coming back"},
+    {"wake_same_core", "time the waker spends waking a thread on its own core"},
+    {"wake_cross_core", "... on another, idle core"},
+    {"thread_create", "pthread_create() for its caller"},
+};
+
+constexpr Line fuse_lines[] = {
+    {"page_cache_page", "extra per page read from the page cache"},
+    {"fuse_submit", "caller: VFS entry to request on pending"},
+    {"fuse_read", "daemon: fixed part of read(2) of /dev/fuse"},
+    {"fuse_reply", "daemon: fixed part of writev(2) of the reply"},
+    {"fuse_resume", "caller: running again to return to user"},
+    {"fuse_page", "extra per 4 KiB page of payload beyond copy, of which"},
+    {"fuse_page_submit", "  caller, before it sleeps"},
+    {"fuse_page_reply", "  daemon, in its reply"},
+    {"fuse_page_resume", "  caller, after it woke"},
+    {"fuse_page_write", "the same for a page that is written"},
+    {"getattr", "caller: what fstat has beyond submit and resume"},
+    {"direct_read", "caller: ... a direct read call"},
+    {"direct_write", "caller: ... a direct write call"},
+    {"libfuse_request", "libfuse and nullfs in user mode per request"},
+    {"libfuse_mt", "extra per request in the multi-threaded loop"},
+};
+
+std::string cost_line(const Profile& profile, const Line& line) {
+    const auto found = profile.costs.find(line.key);
+    if (found == profile.costs.end()) {
+        return "";
+    }
+    const std::string text = std::string(line.key) + ": " + time_text(found->second.value);
+    return fmt::format("  {:34} # {}\n", text, line.comment);
+}
+
+std::string gaps_text(const Profile& profile, std::vector<double> IdleGap::*which) {
+    std::string out;
+    for (const IdleGap& gap : profile.idle_exit) {
+        out += fmt::format(
+            "    - {{idle: {}, quantiles: {}}}\n", time_text(gap.idle), list_text(gap.*which));
+    }
+    return out;
+}
+
+std::string costs_text(const Profile& profile) {
+    std::string out = "costs:\n";
+    for (const Line& line : scheduler_lines) {
+        out += cost_line(profile, line);
+    }
+    if (!profile.idle_exit.empty()) {
+        out +=
+            "  # from the wake-up call to the woken thread running, by how long its core had\n"
+            "  # idled: p0, p10 .. p100\n  idle_exit:\n";
+        out += gaps_text(profile, &IdleGap::running);
+        out += "  wake_cross_core_by_idle:\n";
+        out += gaps_text(profile, &IdleGap::waker);
+        out += "  cold_start:\n";
+        for (const IdleGap& gap : profile.idle_exit) {
+            out += fmt::format(
+                "    - {{idle: {}, time: {}}}\n", time_text(gap.idle), time_text(gap.cold));
+        }
+    }
+    out += "  copy:\n";
+    for (const auto& [size, figure] : profile.copies) {
+        out += fmt::format("    - {{size: {}, time: {}}}\n", size, time_text(figure.value));
+    }
+    for (const Line& line : fuse_lines) {
+        out += cost_line(profile, line);
+    }
+    return out;
+}
+
+std::string percent(double ratio) {
+    return fmt::format("{:.1f} %", ratio * 100);
+}
+
+std::string spread_text(const Profile& profile) {
+    std::string out =
+        "spread:                              # half the range of the middle repeats\n";
+    for (const auto& [key, figure] : profile.costs) {
+        out += fmt::format("  {}: {}\n", key, percent(figure.spread));
+    }
+    double idle = 0;
+    for (const IdleGap& gap : profile.idle_exit) {
+        idle = std::max(idle, gap.spread);
+    }
+    if (!profile.idle_exit.empty()) {
+        out += fmt::format("  idle_exit: {}\n", percent(idle));
+    }
+    double copy = 0;
+    for (const auto& [size, figure] : profile.copies) {
+        copy = std::max(copy, figure.spread);
+    }
+    out += fmt::format("  copy: {}\n", percent(copy));
+    if (!profile.idle_exit.empty()) {
+        out += fmt::format(
+            "# placements beside the waker though the other core had long been idle: {:.0f} %\n",
+            profile.stayed * 100);
+        out +=
+            "# share of woken threads that went back to their idle core while the waker was "
+            "busy:\n";
+        for (const IdleGap& gap : profile.idle_exit) {
+            out += fmt::format("#   after {}: {:.0f} %\n", time_text(gap.idle), gap.returned * 100);
+        }
+    }
+    return out;
+}
+
+/// For what the numbers hold, and how well they explain a whole request.
+std::string validity_text(const Profile& profile) {
+    std::string out;
+    if (!profile.idle_exit.empty()) {
+        out += fmt::format("idle times of {} to {}, ",
+                           time_text(profile.idle_exit.front().idle),
+                           time_text(profile.idle_exit.back().idle));
+    }
+    return fmt::format(
+        "  repeats: \"{}, of which {} at an even pace\"\n"
+        "  valid_for: \"{}payloads up to {} bytes\"\n  check: \"sum of parts against "
+        "the whole, one core: worst error {}\"\n",
+        profile.repeats,
+        profile.kept,
+        out,
+        profile.copies.back().first,
+        percent(worst_error(profile)));
+}
+
+/// Whether a core that has long been idle is not taken for idle (a halted virtual one whose
+/// processor the host has taken away), seen from woken threads that stay beside their waker; and up
+/// to which idle time most woken threads still go back to their idle core.
+std::string placement_text(const Profile& profile) {
+    if (profile.stayed < 0.5) {
+        return "";
+    }
+    double safe = 0;
+    for (const IdleGap& gap : profile.idle_exit) {
+        if (gap.returned < 0.5) {
+            break;
+        }
+        safe = gap.idle;
+    }
+    return fmt::format(", halted_is_unavailable: true, halt_poll: {}", time_text(safe));
+}
+
+}  // namespace
+
+std::string profile_yaml(const Profile& profile,
+                         const std::string& command,
+                         const std::string& version) {
+    std::string out = header(profile, command, version) + validity_text(profile) + notes;
+    out += fmt::format("cores: {}\n", profile.cores.size());
+    const double slice = profile.slice > 0 ? profile.slice : profile.turn;
+    out += fmt::format("scheduler: {{base_slice: {}, turn: {}, wakeup_preemption: {}{}}}\n",
+                       time_text(slice),
+                       time_text(profile.turn),
+                       profile.preempted > 0.5,
+                       placement_text(profile));
+    return out + costs_text(profile) + spread_text(profile);
+}
+
+std::string check_table(const Profile& profile) {
+    std::string out = fmt::format(
+        "{:14} {:>10} {:>8} {:>10} {:>7}\n", "call", "measured", "spread", "sum of parts", "error");
+    for (const Check& row : profile.checks) {
+        out += fmt::format("{:14} {:>10} {:>8} {:>12} {:>+6.1f} %\n",
+                           row.call,
+                           time_text(row.measured.value),
+                           percent(row.measured.spread),
+                           time_text(row.predicted),
+                           row.error * 100);
+    }
+    return out;
+}
+
+double worst_error(const Profile& profile) {
+    double worst = 0;
+    for (const Check& row : profile.checks) {
+        worst = std::max(worst, std::abs(row.error));
+    }
+    return worst;
+}
+
+}  // namespace fusesim::calibrate

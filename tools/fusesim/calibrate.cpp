@@ -1,0 +1,133 @@
+#include "commands.h"
+#include "ladder.h"
+#include "profile.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <system_error>
+
+namespace fusesim::commands {
+
+namespace {
+
+constexpr double tolerance = 0.03;
+
+struct CalibrateOptions {
+    std::string out;
+    std::string daemon;
+    bool quick = false;
+};
+
+/// The reference daemon: beside the program, where the build puts it, or where it installs it.
+std::filesystem::path find_daemon(const std::string& asked) {
+    if (!asked.empty()) {
+        if (access(asked.c_str(), X_OK) != 0) {
+            throw Unavailable("calibrate cannot run " + asked);
+        }
+        return asked;
+    }
+    std::error_code none;
+    const auto here = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
+    for (const auto& place : {here / "nullfs",
+                              here / "../../kernel-ref/daemons/nullfs",
+                              here / "../libexec/fusesim/nullfs"}) {
+        if (access(place.c_str(), X_OK) == 0) {
+            return std::filesystem::canonical(place);
+        }
+    }
+    throw Unavailable(
+        "calibrate needs the nullfs daemon; build it (libfuse3-dev 3.14 or newer) "
+        "or name it with --daemon");
+}
+
+void check_machine() {
+    if (geteuid() != 0) {
+        throw Unavailable("calibrate mounts a null file system: run it as root");
+    }
+    if (access("/dev/fuse", R_OK | W_OK) != 0) {
+        throw Unavailable(
+            "calibrate needs /dev/fuse: modprobe fuse, or give the container the "
+            "device");
+    }
+}
+
+/// A bar on a terminal, a line a step elsewhere; on standard error.
+void show_progress(double done, const std::string& what) {
+    if (isatty(STDERR_FILENO) == 0) {
+        fmt::print(stderr, "calibrate: {:3.0f} % {}\n", done * 100, what);
+        return;
+    }
+    constexpr int width = 30;
+    const auto full = static_cast<std::size_t>(done * width);
+    fmt::print(stderr,
+               "\r[{}{}] {:3.0f} % {:24}",
+               std::string(full, '#'),
+               std::string(width - full, '.'),
+               done * 100,
+               what);
+    if (done >= 1) {
+        fmt::print(stderr, "\n");
+    }
+    std::fflush(stderr);
+}
+
+void write_file(const std::string& path, const std::string& text) {
+    if (path == "-") {
+        std::fputs(text.c_str(), stdout);
+        return;
+    }
+    std::ofstream file(path);
+    file << text;
+    file.close();
+    if (!file) {
+        throw std::system_error(errno, std::generic_category(), path);
+    }
+}
+
+int calibrate(const CalibrateOptions& options) {
+    check_machine();
+    calibrate::Plan plan;
+    plan.daemon = find_daemon(options.daemon);
+    if (!options.quick) {
+        plan.repeats = 27;
+        plan.seconds = 0.04;
+        plan.wake_ups = 60;
+    }
+    calibrate::Profile profile;
+    try {
+        profile = calibrate::measure_ladder(plan, show_progress);
+    } catch (const std::runtime_error& error) {
+        throw Unavailable(fmt::format("calibrate: {}", error.what()));
+    }
+    const std::string command = options.quick ? "fusesim calibrate --quick" : "fusesim calibrate";
+    write_file(options.out, calibrate::profile_yaml(profile, command, FUSESIM_VERSION));
+    fmt::print(stderr,
+               "\nnullfs and its caller on one core, whole against the sum of its parts:\n{}",
+               calibrate::check_table(profile));
+    const bool missed = calibrate::worst_error(profile) > tolerance;
+    fmt::print(stderr,
+               "{}\n",
+               missed ? "The parts do not explain the whole within 3 %: was the machine busy?"
+                      : "The parts explain the whole within 3 %.");
+    return missed ? Exit::missed : Exit::fine;
+}
+
+}  // namespace
+
+void add_calibrate(CLI::App& program, int& status) {
+    CLI::App* command = program.add_subcommand(
+        "calibrate", "measure this machine's costs and write a host profile");
+    auto options = std::make_shared<CalibrateOptions>();
+    command->add_option("--out", options->out, "host profile to write; - is standard output")
+        ->required();
+    command->add_option("--daemon", options->daemon, "the nullfs program");
+    command->add_flag("--quick", options->quick, "under 40 s instead of some minutes");
+    command->callback([options, &status] { status = calibrate(*options); });
+}
+
+}  // namespace fusesim::commands
