@@ -96,7 +96,7 @@ TEST_CASE("idle cores count as unavailable where woken threads stay beside their
     calibrate::Profile profile = made_up();
     CHECK(read_back(profile).scheduler.halted_is_unavailable);
     CHECK(read_back(profile).scheduler.halt_poll == 3_us);
-    profile.stayed = 0.1;
+    profile.stayed = 0.05;
     CHECK_FALSE(read_back(profile).scheduler.halted_is_unavailable);
 }
 
