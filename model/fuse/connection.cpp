@@ -218,7 +218,8 @@ void Connection::take_interrupt(Taken& taken) {
 
 void Connection::take_forgets(Taken& taken, std::uint32_t buffer_bytes) {
     taken.unique = input_.next_unique();
-    if (config_.protocol_minor < info(Opcode::batch_forget).since_minor || input_.forgets() == 1) {
+    if (config_.protocol_minor < info(Opcode::batch_forget).since_minor ||
+        !input_.several_forgets()) {
         taken.kind = Taken::Kind::forget;
         taken.forgets = input_.take_forgets(1);
         taken.bytes = request_bytes(Opcode::forget, config_.protocol_minor);

@@ -37,11 +37,11 @@ Request& InputQueue::take_interrupt() {
 
 std::span<const Forget> InputQueue::take_forgets(std::size_t most) {
     taken_forgets_.clear();
-    const std::size_t count = std::min(most, forgets_.size());
-    for (std::size_t i = 0; i < count; ++i) {
+    do {
         taken_forgets_.push_back(forgets_.front());
         forgets_.pop_front();
-    }
+    } while (taken_forgets_.size() < most && !forgets_.empty() &&
+             forgets_.front().message == taken_forgets_.front().message);
     return taken_forgets_;
 }
 

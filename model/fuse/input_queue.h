@@ -17,6 +17,8 @@ struct Forget {
     std::uint64_t nodeid = 0;
     std::uint64_t nlookup = 0;
     std::int64_t queued = 0;  ///< time stamp of whoever queued it; not read here
+    /// Forgets of one recorded message stay together, apart from all others; 0: as they come.
+    std::uint32_t message = 0;
 };
 
 /// What the daemon's next read gets.
@@ -38,6 +40,11 @@ class InputQueue {
     std::size_t interrupts() const { return interrupts_.size(); }
 
     std::size_t forgets() const { return forgets_.size(); }
+
+    /// True if the next message holds more than one forget.
+    bool several_forgets() const {
+        return forgets_.size() > 1 && forgets_.front().message == forgets_[1].message;
+    }
 
     /// The kernel's forget_batch.
     int forget_batch() const { return forget_batch_; }
@@ -97,7 +104,7 @@ class InputQueue {
     /// The request whose interrupt is oldest; there must be one.
     Request& take_interrupt();
 
-    /// Up to `most` forgets, oldest first. Valid until the next call.
+    /// Up to `most` forgets of one message, oldest first. Valid until the next call.
     std::span<const Forget> take_forgets(std::size_t most);
 
     /// The oldest pending request, nullptr if none.

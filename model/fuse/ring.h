@@ -15,7 +15,11 @@ class Ring {
 
     T& front() { return slots_[head_]; }
 
+    const T& front() const { return slots_[head_]; }
+
     T& operator[](std::size_t i) { return slots_[(head_ + i) & (slots_.size() - 1)]; }
+
+    const T& operator[](std::size_t i) const { return slots_[(head_ + i) & (slots_.size() - 1)]; }
 
     void push_back(const T& value) {
         if (count_ == slots_.size()) {

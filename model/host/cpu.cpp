@@ -99,17 +99,17 @@ void Core::give(Thread& thread) {
     thread.core_ = this;
     thread.state_ = Thread::State::running;
     thread.debt_ += cpu_.draw_by_idle(cpu_.idle_exit_, now - idle_since_);
-    thread.debt_ += cpu_.cold_start(now - idle_since_);
+    thread.debt_ += cpu_.cold_start(now - idle_since_) + cpu_.costs().recorder_cold;
     thread.slept_ = false;  // going to sleep and coming back is part of what was measured
     busy_.set(now, 1);
     slice_began_ = now;
     plan();
 }
 
-void Core::enqueue(Thread& thread) {
+void Core::enqueue(Thread& thread, bool preempts) {
     thread.core_ = this;
     thread.state_ = Thread::State::runnable;
-    if (cpu_.profile().scheduler.wakeup_preemption) {
+    if (preempts) {
         run_queue_.push_front(thread);
         make_way_ = true;
     } else {
@@ -302,15 +302,17 @@ void Cpu::wake(Thread& thread) {
     if (core.idle()) {
         core.give(thread);
     } else {
-        core.enqueue(thread);
+        // Simplified: who wakes from another core lets the running thread run on.
+        const bool here = active_ == nullptr || active_->core_ == &core;
+        core.enqueue(thread, here && profile_.scheduler.wakeup_preemption);
     }
 }
 
 Time Cpu::wake_cost(const Core& core) {
-    if (active_->core_ == &core) {
-        return profile_.costs.wake_same_core;
+    if (active_->core_ == &core || !core.idle()) {
+        return profile_.costs.wake_same_core;  // a busy core needs no interrupt
     }
-    if (!core.idle() || wake_cross_core_.empty()) {
+    if (wake_cross_core_.empty()) {
         return profile_.costs.wake_cross_core;
     }
     return draw_by_idle(wake_cross_core_, engine_.now() - core.idle_since_);

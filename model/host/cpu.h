@@ -127,10 +127,10 @@ class Core final : private sim::Timer {
     friend class Cpu;
     friend class Thread;
 
-    void give(Thread& thread);     // the core is idle
-    void enqueue(Thread& thread);  // the core is busy
-    void release();                // the current thread leaves
-    void requeue();                // the current thread waits for its next turn
+    void give(Thread& thread);                    // the core is idle
+    void enqueue(Thread& thread, bool preempts);  // the core is busy
+    void release();                               // the current thread leaves
+    void requeue();                               // the current thread waits for its next turn
     void dispatch();
     void plan();  // (re)schedules the end of the present burst
     void settle_account();
@@ -150,7 +150,7 @@ class Core final : private sim::Timer {
 
 /// The cores of one machine and the scheduler's choice among them. First version: wake-up
 /// placement as select_idle_sibling() decides it within one cache domain; on a core, whoever is
-/// woken goes first if wake-up preemption is on, and slices are taken in turn.
+/// woken there goes first if wake-up preemption is on, and slices are taken in turn.
 class Cpu {
   public:
     Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed);

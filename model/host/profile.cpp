@@ -97,6 +97,7 @@ constexpr Cost plain_costs[] = {
      &Costs::recorder_queue,
      "what `fusesim record` adds until the daemon has it"},
     {"recorder_reply", &Costs::recorder_reply, "... from the reply until the caller runs again"},
+    {"recorder_cold", &Costs::recorder_cold, "... when a thread starts on a core that had idled"},
 };
 
 }  // namespace

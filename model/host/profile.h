@@ -62,6 +62,7 @@ struct Costs {
     sim::Time libfuse_mt;              ///< what the multi-threaded loop adds per request
     sim::Time recorder_queue;          ///< what recording adds to a request until the daemon has it
     sim::Time recorder_reply;          ///< ... from the reply until its caller runs again
+    sim::Time recorder_cold;           ///< ... when a thread starts on a core that had idled
 
     /// Linear between measured sizes, proportional beyond the last, nothing for nothing.
     sim::Time copy_time(std::uint64_t bytes) const;

@@ -78,8 +78,8 @@ sim::Task<> DevFuse::wait_for(Thread& thread, Call& call) {
     }
 }
 
-void DevFuse::forget(std::uint64_t nodeid, std::uint64_t nlookup) {
-    connection_.queue_forget({nodeid, nlookup, now().ps()});
+void DevFuse::forget(std::uint64_t nodeid, std::uint64_t nlookup, std::uint32_t message) {
+    connection_.queue_forget({nodeid, nlookup, now().ps(), message});
 }
 
 void DevFuse::request_queued(fuse::Request& request) {

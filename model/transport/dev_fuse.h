@@ -39,8 +39,8 @@ class DevFuse final : private fuse::Listener {
     sim::Task<std::int32_t> call_background(host::Thread& thread, Call& call);
     /// Sleeps until a request handed over in the background has ended.
     sim::Task<> wait_for(host::Thread& thread, Call& call);
-    /// Gives back lookups of an inode; never waits.
-    void forget(std::uint64_t nodeid, std::uint64_t nlookup);
+    /// Gives back lookups of an inode; never waits. See fuse::Forget for `message`.
+    void forget(std::uint64_t nodeid, std::uint64_t nlookup, std::uint32_t message = 0);
 
     // --- workers
 

@@ -287,8 +287,9 @@ sim::Task<> Replay::issue(Caller& caller, host::Thread& thread, const Step& step
     co_await thread.run();
     if (fuse::is_forget(step.opcode)) {
         const std::uint64_t links = step.opcode == Opcode::batch_forget ? step.size : 1;
+        ++forget_messages_;
         for (std::uint64_t i = 0; i < links; ++i) {
-            dev_.forget(step.nodeid, 1);
+            dev_.forget(step.nodeid, 1, forget_messages_);
         }
         co_return;
     }

@@ -92,6 +92,7 @@ class Replay {
     std::size_t buffered_ = 0;
     bool feeding_ = true;
     std::uint64_t records_ = 0;
+    std::uint32_t forget_messages_ = 0;
     std::uint64_t not_replayed_ = 0;
     std::uint64_t stalls_ = 0;
     sim::Tally lag_;
