@@ -26,6 +26,7 @@ using Add = void (*)(CLI::App& program, int& status);
 void add_calibrate(CLI::App& program, int& status);
 void add_doctor(CLI::App& program, int& status);
 void add_check(CLI::App& program, int& status);
+void add_compare(CLI::App& program, int& status);
 void add_describe(CLI::App& program, int& status);
 void add_list(CLI::App& program, int& status);
 void add_record(CLI::App& program, int& status);

@@ -27,6 +27,7 @@ const std::initializer_list<commands::Add> all_commands = {
     commands::add_trace,
     commands::add_calibrate,
     commands::add_doctor,
+    commands::add_compare,
     commands::add_check,
     commands::add_describe,
     commands::add_list,

@@ -1,33 +1,17 @@
 #include "simulation_options.h"
 
 #include "commands.h"
-#include "config/error.h"
 #include "progress.h"
 #include "report/report.h"
 #include "sim/engine.h"
+#include "write_file.h"
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 
 namespace fusesim::commands {
-
-namespace {
-
-void write_file(const std::string& path, const std::string& text) {
-    std::ofstream file(path, std::ios::binary);
-    file << text;
-    file.close();
-    if (!file) {
-        throw config::Error({path}, std::string("cannot be written: ") + std::strerror(errno));
-    }
-}
-
-}  // namespace
 
 void SimulationOptions::add_to(CLI::App& command) {
     command.add_option("--set", overrides, "change one setting, e.g. mount.max_background=64")
