@@ -24,6 +24,7 @@ const std::initializer_list<commands::Add> all_commands = {
 #ifdef FUSESIM_RECORDER
     commands::add_record,
 #endif
+    commands::add_fit,
     commands::add_trace,
     commands::add_calibrate,
     commands::add_doctor,
