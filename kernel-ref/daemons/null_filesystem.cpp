@@ -431,7 +431,10 @@ void read(fuse_req_t request, fuse_ino_t ino, std::size_t size, off_t offset, fu
         fuse_reply_buf(request, fs.zeros(), amount);
         return;
     }
-    fuse_bufvec data = FUSE_BUFVEC_INIT(amount);
+    fuse_bufvec data{};
+    data.count = 1;
+    data.buf[0].size = amount;
+    data.buf[0].fd = -1;
     data.buf[0].mem = const_cast<char*>(fs.zeros());
     fuse_reply_data(request, &data, FUSE_BUF_SPLICE_MOVE);
 }
