@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <stdexcept>
 
@@ -14,6 +15,41 @@ namespace fusesim::system {
 
 using namespace config::literals;
 using namespace sim::literals;
+
+namespace {
+
+/// Rules between the settings of operations.
+void check_operations(config::Map& map, const WorkloadConfig& workload) {
+    using workload::NativeConfig;
+    using workload::Op;
+    map.check(workload.trace.empty() || workload.operations.empty(),
+              "operations",
+              "and trace exclude each other");
+    long names = 0;
+    long fewest = 0;
+    for (const workload::OperationConfig& operation : workload.operations) {
+        names += operation.op == Op::create ? 1 : operation.op == Op::unlink ? -1 : 0;
+        fewest = std::min(fewest, names);
+        const bool data = operation.op == Op::read || operation.op == Op::write;
+        map.check(!data || operation.size <= workload.files.size,
+                  "operations",
+                  fmt::format("have a {} larger than the files", to_text(operation.op)),
+                  "set workload.files.size");
+        map.check(!data || !workload.direct || operation.size.count % 512 == 0,
+                  "operations",
+                  "have a size that O_DIRECT refuses",
+                  "take a multiple of 512 bytes");
+        map.check(operation.op != Op::unlink || workload.order == NativeConfig::Order::cycle,
+                  "operations",
+                  "have an unlink, which needs order: cycle");
+    }
+    map.check(fewest == 0 && names >= 0,
+              "operations",
+              "unlink more than they create",
+              "put a create before each unlink");
+}
+
+}  // namespace
 
 void bind(config::Map& map, KernelConfig& kernel) {
     map.field("version",
@@ -33,6 +69,18 @@ void bind(config::Map& map, KernelConfig& kernel) {
 }
 
 void bind(config::Map& map, MountConfig& mount) {
+    using Transport = MountConfig::Transport;
+    map.field("transport",
+              mount.transport,
+              {{"dev_fuse", Transport::dev_fuse}, {"io_uring", Transport::io_uring}},
+              "how requests cross the kernel border");
+    map.field("queue_depth", mount.queue_depth, 1, 4096, "io_uring: entries of each core's queue");
+    map.check(!mount.queue_depth || mount.transport == Transport::io_uring,
+              "queue_depth",
+              "is for transport: io_uring");
+    map.field("passthrough",
+              mount.passthrough,
+              "opened files are read and written without the daemon, on backing files (6.9)");
     map.field("max_background",
               mount.max_background,
               1,
@@ -71,12 +119,19 @@ void bind(config::Map& map, ServiceTimeConfig& service) {
 
 void bind(config::Map& map, DaemonConfig& daemon) {
     using Kind = DaemonConfig::Kind;
-    map.field(
-        "filesystem",
-        daemon.filesystem,
-        {{"recorded", Kind::recorded}, {"service_time", Kind::service_time}, {"null", Kind::null}},
-        "recorded: each request takes as long as it did in the trace; service_time: drawn "
-        "from `service`; null: answered at once");
+    map.field("filesystem",
+              daemon.filesystem,
+              {{"recorded", Kind::recorded},
+               {"service_time", Kind::service_time},
+               {"null", Kind::null},
+               {"stackfs", Kind::stackfs}},
+              "recorded: each request takes as long as it did in the trace; service_time: drawn "
+              "from `service`; null: answered at once; stackfs: passed on to `lower`");
+    map.field("api",
+              daemon.api,
+              {{"low_level", DaemonConfig::Api::low_level},
+               {"high_level", DaemonConfig::Api::high_level}},
+              "which of libfuse's interfaces the file system is written for");
     map.section("service", daemon.service, "service times by opcode; `other` for the rest");
     for (const auto& [name, service] : daemon.service) {
         map.check(name == "other" || fuse::parse_opcode(name).has_value(),
@@ -102,7 +157,16 @@ void bind(config::Map& map, DaemonConfig& daemon) {
     map.field("affinity", daemon.affinity, 0, 1023, "cores the workers may run on");
 }
 
+void bind(config::Map& map, LowerConfig& lower) {
+    map.field("filesystem",
+              lower.filesystem,
+              {{"tmpfs", LowerConfig::Kind::tmpfs}, {"ext4", LowerConfig::Kind::ext4}},
+              "file system below stackfs");
+    map.field("directory", lower.directory, "where `measure` keeps the files; made if absent");
+}
+
 void bind(config::Map& map, WorkloadConfig& workload) {
+    using workload::NativeConfig;
     using workload::ReplayMode;
     map.field("trace", workload.trace, "recording to replay");
     map.field(
@@ -112,6 +176,25 @@ void bind(config::Map& map, WorkloadConfig& workload) {
         "think: callers wait for answers and think as long as they did; timed: at the "
         "recorded times; asap: without pauses");
     map.field("speed", workload.speed, 1e-6, 1e6, "2 halves think times and gaps");
+    map.field("threads", workload.threads, 1, 100'000, "threads that issue operations");
+    map.section("files", workload.files, "what each thread finds in its directory");
+    map.section("operations", workload.operations, "what each thread does");
+    map.field("order",
+              workload.order,
+              {{"cycle", NativeConfig::Order::cycle}, {"random", NativeConfig::Order::random}},
+              "cycle: one operation of the list after the other; random: drawn by weight");
+    map.field("direct", workload.direct, "files are opened with O_DIRECT");
+    map.field("cache",
+              workload.cache,
+              {{"warm", NativeConfig::Cache::warm}, {"cold", NativeConfig::Cache::cold}},
+              "cold: what the mount has cached of a thread's files is dropped before each pass");
+    map.field("think", workload.think, "time asleep between two operations of a thread");
+    map.field("rate", workload.rate, "open loop: operations per second of all threads together");
+    map.field("arrival",
+              workload.arrival,
+              {{"poisson", NativeConfig::Arrival::poisson}, {"even", NativeConfig::Arrival::even}},
+              "open loop: when operations arrive");
+    check_operations(map, workload);
     map.field("affinity", workload.affinity, 0, 1023, "cores the callers may run on");
     map.field(
         "recorder",
@@ -122,6 +205,15 @@ void bind(config::Map& map, WorkloadConfig& workload) {
 
 void bind(config::Map& map, RunConfig& run) {
     map.field("seed", run.seed, "of all random streams");
+    map.field("warm_up", run.warm_up, sim::Time(), 86'400_s, "left out of the result");
+    map.field("duration", run.duration, 1_us, 86'400_s, "of what is reported; default 1 s");
+    map.field("operations",
+              run.operations,
+              1,
+              1'000'000'000'000,
+              "of each thread; the run ends when all have done theirs");
+    map.check(!run.duration || !run.operations, "operations", "and duration exclude each other");
+    map.field("repeat", run.repeat, 1, 1000, "runs, of which the spread is reported");
 }
 
 void bind(config::Map& map, Scenario& scenario) {
@@ -130,6 +222,7 @@ void bind(config::Map& map, Scenario& scenario) {
     map.section("kernel", scenario.kernel, "kernel behaviour");
     map.section("mount", scenario.mount, "options of the mount");
     map.section("daemon", scenario.daemon, "the file system in user space");
+    map.section("lower", scenario.lower, "the file system below a stacking daemon");
     map.section("workload", scenario.workload, "who asks for what");
     map.section("run", scenario.run, "how the simulation runs");
 }

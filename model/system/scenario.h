@@ -4,6 +4,7 @@
 #include "config/map.h"
 #include "daemon/file_system.h"
 #include "host/profile.h"
+#include "workload/operations.h"
 #include "workload/replay.h"
 
 #include <cstdint>
@@ -20,6 +21,11 @@ struct KernelConfig {
 
 /// Settings of the mount. What is absent comes from the recording, else from kernel and library.
 struct MountConfig {
+    enum class Transport { dev_fuse, io_uring };
+
+    Transport transport = Transport::dev_fuse;
+    std::optional<unsigned> queue_depth;  ///< io_uring: entries of each core's queue
+    bool passthrough = false;             ///< opened files are read and written below the daemon
     std::optional<unsigned> max_background;
     std::optional<unsigned> congestion_threshold;
     config::Bytes max_write{1u << 20};
@@ -51,9 +57,11 @@ struct ServiceTimeConfig {
 };
 
 struct DaemonConfig {
-    enum class Kind { recorded, service_time, null };
+    enum class Kind { recorded, service_time, null, stackfs };
+    enum class Api { low_level, high_level };
 
-    Kind filesystem = Kind::recorded;
+    std::optional<Kind> filesystem;  ///< recorded with a trace, else null
+    Api api = Api::low_level;
     std::map<std::string, ServiceTimeConfig> service;  ///< by opcode, or `other`
     std::optional<Threads> threads;
     std::string libfuse = "3.14";
@@ -61,7 +69,16 @@ struct DaemonConfig {
     std::optional<std::vector<unsigned>> affinity;
 };
 
-struct WorkloadConfig {
+/// The file system that stackfs passes everything on to.
+struct LowerConfig {
+    enum class Kind { tmpfs, ext4 };
+
+    Kind filesystem = Kind::tmpfs;
+    std::string directory;  ///< for measurements; empty: a tmpfs of its own, or a temporary folder
+};
+
+/// A recording, or operations.
+struct WorkloadConfig : workload::NativeConfig {
     config::File trace;
     workload::ReplayMode mode = workload::ReplayMode::think;
     double speed = 1;
@@ -71,6 +88,10 @@ struct WorkloadConfig {
 
 struct RunConfig {
     std::uint64_t seed = 1;
+    sim::Time warm_up;
+    std::optional<sim::Time> duration;
+    std::optional<std::uint64_t> operations;  ///< of each thread, instead of a duration
+    unsigned repeat = 1;
 };
 
 /// One experiment: everything that a run depends on.
@@ -80,6 +101,7 @@ struct Scenario {
     KernelConfig kernel;
     MountConfig mount;
     DaemonConfig daemon;
+    LowerConfig lower;
     WorkloadConfig workload;
     RunConfig run;
 };
@@ -88,6 +110,7 @@ void bind(config::Map& map, KernelConfig& kernel);
 void bind(config::Map& map, MountConfig& mount);
 void bind(config::Map& map, ServiceTimeConfig& service);
 void bind(config::Map& map, DaemonConfig& daemon);
+void bind(config::Map& map, LowerConfig& lower);
 void bind(config::Map& map, WorkloadConfig& workload);
 void bind(config::Map& map, RunConfig& run);
 void bind(config::Map& map, Scenario& scenario);

@@ -266,6 +266,10 @@ void settle(Scenario& scenario) {
     if (!scenario.daemon.threads) {
         scenario.daemon.threads = Threads{};
     }
+    if (!scenario.daemon.filesystem) {
+        scenario.daemon.filesystem = scenario.workload.trace.empty() ? DaemonConfig::Kind::null
+                                                                     : DaemonConfig::Kind::recorded;
+    }
     if (!scenario.workload.recorder.value_or(false)) {
         scenario.host->costs.recorder_queue = Time();
         scenario.host->costs.recorder_reply = Time();
