@@ -18,6 +18,9 @@ class FileSystem {
 
     /// Serves one request on the worker's thread and fills in its answer.
     virtual sim::Task<> handle(host::Thread& worker, transport::Call& call) = 0;
+    /// Gives back `count` lookups; no answer is expected.
+    virtual void forget(host::Thread&, std::size_t) {}
+
     /// True if the service times already hold the library's own time, as those that were measured
     /// between the daemon's read and its write do.
     virtual bool includes_library() const = 0;

@@ -83,6 +83,9 @@ sim::Task<> Session::serve(Worker& worker, const Taken& taken) {
     if (!file_system_.includes_library()) {
         thread.charge(dev_.cpu().costs().libfuse_request, host::Work::user);
     }
+    if (taken.kind == Taken::Kind::forget || taken.kind == Taken::Kind::batch_forget) {
+        file_system_.forget(thread, taken.forgets.size());
+    }
     if (taken.kind != Taken::Kind::request) {
         co_return;
     }

@@ -7,21 +7,21 @@ namespace fusesim::host {
 using sim::Distribution;
 using sim::Time;
 
-Time Costs::copy_time(std::uint64_t bytes) const {
-    if (bytes == 0 || copy.empty()) {
+Time Costs::time_by_size(const std::vector<SizeCost>& rows, std::uint64_t bytes) {
+    if (bytes == 0 || rows.empty()) {
         return Time();
     }
     const auto size = static_cast<double>(bytes);
     const auto above = std::lower_bound(
-        copy.begin(), copy.end(), bytes, [](const SizeCost& point, std::uint64_t b) {
+        rows.begin(), rows.end(), bytes, [](const SizeCost& point, std::uint64_t b) {
             return point.size.count < b;
         });
-    if (above == copy.end()) {
-        const SizeCost& last = copy.back();
+    if (above == rows.end()) {
+        const SizeCost& last = rows.back();
         return Time::from_seconds(last.time.seconds() * size /
                                   static_cast<double>(last.size.count));
     }
-    if (above == copy.begin()) {
+    if (above == rows.begin()) {
         return above->time;
     }
     const SizeCost& low = *(above - 1);
@@ -64,13 +64,65 @@ void rising(config::Map& map, const char* name, const Rows& rows) {
         "must be in order of idle time");
 }
 
+template <class T>
 struct Cost {
     const char* name;
-    Time Costs::*member;
+    Time T::*member;
     const char* help;
 };
 
-constexpr Cost plain_costs[] = {
+template <class T, std::size_t n>
+void bind_times(config::Map& map, T& costs, const Cost<T> (&table)[n]) {
+    for (const Cost<T>& cost : table) {
+        map.field(cost.name, costs.*cost.member, Time(), 1_s, cost.help);
+    }
+}
+
+void bind_sizes(config::Map& map, const char* name, std::vector<SizeCost>& rows, const char* help) {
+    map.section(name, rows, help);
+    map.check(std::is_sorted(rows.begin(),
+                             rows.end(),
+                             [](const SizeCost& a, const SizeCost& b) { return a.size < b.size; }),
+              name,
+              "must be in order of size");
+}
+
+constexpr Cost<VfsCosts> vfs_costs[] = {
+    {"lookup", &VfsCosts::lookup, "fstatat(2) with one LOOKUP"},
+    {"open", &VfsCosts::open, "openat(2) of an existing file: OPEN"},
+    {"close", &VfsCosts::close, "close(2): FLUSH, and RELEASE queued"},
+    {"create", &VfsCosts::create, "openat(2) of a new file: LOOKUP, CREATE"},
+    {"unlink", &VfsCosts::unlink, "unlinkat(2): UNLINK, and FORGET queued"},
+    {"mkdir", &VfsCosts::mkdir, "mkdirat(2): LOOKUP, MKDIR"},
+    {"rmdir", &VfsCosts::rmdir, "unlinkat(2) of a directory: RMDIR, and FORGET queued"},
+    {"opendir", &VfsCosts::opendir, "openat(2) of a directory: OPENDIR"},
+    {"closedir", &VfsCosts::closedir, "close(2) of a directory: RELEASEDIR queued"},
+    {"readdir", &VfsCosts::readdir, "getdents64(2) with one READDIR, without its entries"},
+    {"readdir_entry", &VfsCosts::readdir_entry, "... per entry"},
+    {"readdirplus_entry", &VfsCosts::readdirplus_entry, "... per entry of a READDIRPLUS"},
+    {"fsync", &VfsCosts::fsync, "fsync(2) of a clean file: FSYNC"},
+};
+
+constexpr Cost<LowerCosts> lower_costs[] = {
+    {"lookup", &LowerCosts::lookup, "openat(2) with O_PATH of a name that exists"},
+    {"lookup_missing", &LowerCosts::lookup_missing, "... of a name that does not"},
+    {"stat", &LowerCosts::stat, "fstatat(2) with AT_EMPTY_PATH"},
+    {"open", &LowerCosts::open, "openat(2) through /proc/self/fd"},
+    {"create", &LowerCosts::create, "openat(2) with O_CREAT and O_EXCL"},
+    {"close", &LowerCosts::close, "close(2) of an open file"},
+    {"close_path", &LowerCosts::close_path, "close(2) of an O_PATH descriptor"},
+    {"close_unlinked", &LowerCosts::close_unlinked, "close(2) that frees an unlinked file"},
+    {"unlink", &LowerCosts::unlink, "unlinkat(2) while a descriptor is held"},
+    {"mkdir", &LowerCosts::mkdir, "mkdirat(2)"},
+    {"rmdir", &LowerCosts::rmdir, "unlinkat(2) of a directory"},
+    {"opendir", &LowerCosts::opendir, "openat(2) of a directory"},
+    {"readdir", &LowerCosts::readdir, "getdents64(2), without its entries"},
+    {"readdir_entry", &LowerCosts::readdir_entry, "... per entry"},
+    {"fsync", &LowerCosts::fsync, "fsync(2) after a write of 4 KiB, on a core"},
+    {"fdatasync", &LowerCosts::fdatasync, "fdatasync(2) likewise"},
+};
+
+constexpr Cost<Costs> plain_costs[] = {
     {"syscall", &Costs::syscall, "entry and exit of an empty system call"},
     {"context_switch", &Costs::context_switch, "from one process to another on one core"},
     {"context_switch_thread", &Costs::context_switch_thread, "the same within one address space"},
@@ -91,6 +143,13 @@ constexpr Cost plain_costs[] = {
     {"getattr", &Costs::getattr, "caller: what fstat(2) has beyond submit and resume"},
     {"direct_read", &Costs::direct_read, "caller: what a direct pread(2) has beyond them"},
     {"direct_write", &Costs::direct_write, "caller: what a direct pwrite(2) has beyond them"},
+    {"cached_write", &Costs::cached_write, "caller: buffered pwrite(2), without its request"},
+    {"cached_write_page", &Costs::cached_write_page, "... per page in the cache, beyond copy"},
+    {"cached_write_new_page", &Costs::cached_write_new_page, "... per page not yet in the cache"},
+    {"writeback_page", &Costs::writeback_page, "per page written back, for fuse_page_write"},
+    {"drop_page", &Costs::drop_page, "per clean page dropped from the cache"},
+    {"buffered_read", &Costs::buffered_read, "caller: pread(2) of pages not in the cache"},
+    {"readahead_page", &Costs::readahead_page, "per page read into the cache, for fuse_page"},
     {"libfuse_request", &Costs::libfuse_request, "user time of the library per request"},
     {"libfuse_mt", &Costs::libfuse_mt, "what the multi-threaded loop adds per request"},
     {"recorder_queue",
@@ -102,10 +161,26 @@ constexpr Cost plain_costs[] = {
 
 }  // namespace
 
+void bind(config::Map& map, VfsCosts& costs) {
+    bind_times(map, costs, vfs_costs);
+}
+
+void bind(config::Map& map, LowerCosts& costs) {
+    bind_times(map, costs, lower_costs);
+    bind_sizes(map, "read", costs.read, "pread(2) of cached data, by size");
+    bind_sizes(map, "write", costs.write, "pwrite(2) over cached pages, by size");
+    map.field("fsync_blocked",
+              costs.fsync_blocked,
+              Time(),
+              3600_s,
+              "time asleep in fsync(2) at equal steps of probability from 0 to 1");
+    map.field("fdatasync_blocked", costs.fdatasync_blocked, Time(), 3600_s, "in fdatasync(2)");
+}
+
 void bind(config::Map& map, Costs& c) {
-    for (const Cost& cost : plain_costs) {
-        map.field(cost.name, c.*cost.member, Time(), 1_s, cost.help);
-    }
+    bind_times(map, c, plain_costs);
+    map.section("vfs", c.vfs, "calls on a mount, for their caller, beyond their requests");
+    map.section("lower", c.lower, "calls on the file system below a daemon, by its name");
     map.section("idle_exit",
                 c.idle_exit,
                 "from a wake-up to the woken thread running, by idle time of its core");
@@ -117,12 +192,7 @@ void bind(config::Map& map, Costs& c) {
     map.section(
         "cold_start", c.cold_start, "extra of the first work on a core, by how long it had idled");
     rising(map, "cold_start", c.cold_start);
-    map.section("copy", c.copy, "kernel copies from and to user memory, by size");
-    map.check(std::is_sorted(c.copy.begin(),
-                             c.copy.end(),
-                             [](const SizeCost& a, const SizeCost& b) { return a.size < b.size; }),
-              "copy",
-              "must be in order of size");
+    bind_sizes(map, "copy", c.copy, "kernel copies from and to user memory, by size");
 }
 
 void bind(config::Map& map, SchedulerConfig& c) {

@@ -31,6 +31,49 @@ struct SizeCost {
     sim::Time time;
 };
 
+/// What calls on a FUSE mount cost their caller beyond fuse_submit and fuse_resume of each request
+/// that they make. What a null daemon does more for them than for GETATTR is inside: the two cannot
+/// be told apart from outside the kernel.
+struct VfsCosts {
+    sim::Time lookup;             ///< fstatat() with one LOOKUP
+    sim::Time open;               ///< openat() of an existing file: OPEN
+    sim::Time close;              ///< close(): FLUSH, and RELEASE queued
+    sim::Time create;             ///< openat() of a new file: LOOKUP, CREATE
+    sim::Time unlink;             ///< unlinkat(): UNLINK, and FORGET queued
+    sim::Time mkdir;              ///< LOOKUP, MKDIR
+    sim::Time rmdir;              ///< RMDIR, and FORGET queued
+    sim::Time opendir;            ///< OPENDIR
+    sim::Time closedir;           ///< RELEASEDIR queued
+    sim::Time readdir;            ///< getdents64() with one READDIR, fixed
+    sim::Time readdir_entry;      ///< ... per entry
+    sim::Time readdirplus_entry;  ///< ... per entry of a READDIRPLUS
+    sim::Time fsync;              ///< FSYNC of a clean file
+};
+
+/// What calls on the file system below a daemon cost, entry and exit included.
+struct LowerCosts {
+    sim::Time lookup;          ///< openat(O_PATH) of a name that exists
+    sim::Time lookup_missing;  ///< ... that does not
+    sim::Time stat;            ///< fstatat(AT_EMPTY_PATH)
+    sim::Time open;            ///< openat() through /proc/self/fd
+    sim::Time create;          ///< openat(O_CREAT | O_EXCL)
+    sim::Time close;           ///< of such a descriptor
+    sim::Time close_path;      ///< of an O_PATH descriptor
+    sim::Time close_unlinked;  ///< of the last descriptor of an unlinked file
+    sim::Time unlink;          ///< while a descriptor is held
+    sim::Time mkdir;
+    sim::Time rmdir;
+    sim::Time opendir;
+    sim::Time readdir;            ///< getdents64(), fixed
+    sim::Time readdir_entry;      ///< ... per entry
+    std::vector<SizeCost> read;   ///< pread() of cached data, by size, rising; copy included
+    std::vector<SizeCost> write;  ///< pwrite() over cached pages
+    sim::Time fsync;              ///< on a core, after a write of 4 KiB
+    sim::Time fdatasync;
+    std::vector<sim::Time> fsync_blocked;  ///< asleep: quantiles at equal steps; empty: never
+    std::vector<sim::Time> fdatasync_blocked;
+};
+
 /// What operations of kernel and library cost on one machine. Measured by `fusesim calibrate`, or
 /// taken from a published figure with its source; no number of one machine stands in code.
 struct Costs {
@@ -58,14 +101,25 @@ struct Costs {
     sim::Time getattr;                 ///< caller: what fstat(2) has beyond submit and resume
     sim::Time direct_read;             ///< caller: ... pread(2) with direct_io
     sim::Time direct_write;            ///< caller: ... pwrite(2) with direct_io
-    sim::Time libfuse_request;         ///< user time per request in the library
-    sim::Time libfuse_mt;              ///< what the multi-threaded loop adds per request
-    sim::Time recorder_queue;          ///< what recording adds to a request until the daemon has it
-    sim::Time recorder_reply;          ///< ... from the reply until its caller runs again
-    sim::Time recorder_cold;           ///< ... when a thread starts on a core that had idled
+    sim::Time cached_write;            ///< caller: buffered pwrite(2), fixed, without its request
+    sim::Time cached_write_page;       ///< ... per page that is in the cache, beyond the copy
+    sim::Time cached_write_new_page;   ///< ... per page that is not
+    sim::Time writeback_page;          ///< per page written back; replaces fuse_page_write
+    sim::Time drop_page;               ///< per clean page dropped from the cache
+    sim::Time buffered_read;           ///< caller: pread(2) of pages that are missing, fixed
+    sim::Time readahead_page;          ///< per page read into the cache; replaces fuse_page
+    VfsCosts vfs;
+    std::map<std::string, LowerCosts> lower;  ///< by file system
+    sim::Time libfuse_request;                ///< user time per request in the library
+    sim::Time libfuse_mt;                     ///< what the multi-threaded loop adds per request
+    sim::Time recorder_queue;  ///< what recording adds to a request until the daemon has it
+    sim::Time recorder_reply;  ///< ... from the reply until its caller runs again
+    sim::Time recorder_cold;   ///< ... when a thread starts on a core that had idled
+
+    sim::Time copy_time(std::uint64_t bytes) const { return time_by_size(copy, bytes); }
 
     /// Linear between measured sizes, proportional beyond the last, nothing for nothing.
-    sim::Time copy_time(std::uint64_t bytes) const;
+    static sim::Time time_by_size(const std::vector<SizeCost>& rows, std::uint64_t bytes);
 };
 
 struct SchedulerConfig {
@@ -93,6 +147,8 @@ struct HostProfile {
 void bind(config::Map& map, IdleExit& row);
 void bind(config::Map& map, IdleCost& row);
 void bind(config::Map& map, SizeCost& point);
+void bind(config::Map& map, VfsCosts& costs);
+void bind(config::Map& map, LowerCosts& costs);
 void bind(config::Map& map, Costs& costs);
 void bind(config::Map& map, SchedulerConfig& scheduler);
 void bind(config::Map& map, HostProfile& profile);

@@ -1,7 +1,9 @@
 #include "system/simulation.h"
 
 #include "daemon/session.h"
+#include "daemon/stackfs.h"
 #include "fuse/kernel.h"
+#include "fuse/sizes.h"
 #include "host/cpu.h"
 #include "sim/distribution_format.h"
 #include "sim/engine.h"
@@ -9,11 +11,14 @@
 #include "system/recorded_facts.h"
 #include "trace/reader.h"
 #include "transport/dev_fuse.h"
+#include "vfs/mount.h"
+#include "workload/native.h"
 #include "workload/replay.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <ctime>
 #include <optional>
 #include <stdexcept>
@@ -43,8 +48,18 @@ daemon::SessionConfig session_config(const DaemonConfig& daemon, const MountConf
     return config;
 }
 
-std::unique_ptr<daemon::FileSystem> make_file_system(const DaemonConfig& daemon,
-                                                     std::uint64_t seed) {
+const char* to_text(LowerConfig::Kind kind) {
+    return kind == LowerConfig::Kind::tmpfs ? "tmpfs" : "ext4";
+}
+
+std::unique_ptr<daemon::FileSystem> make_file_system(const Scenario& scenario,
+                                                     const host::Costs& costs) {
+    const DaemonConfig& daemon = scenario.daemon;
+    const std::uint64_t seed = scenario.run.seed;
+    if (daemon.filesystem == DaemonConfig::Kind::stackfs) {
+        return std::make_unique<daemon::StackFs>(costs.lower.at(to_text(scenario.lower.filesystem)),
+                                                 seed);
+    }
     if (daemon.filesystem == DaemonConfig::Kind::null) {
         return std::make_unique<daemon::NullFs>();
     }
@@ -61,24 +76,109 @@ std::unique_ptr<daemon::FileSystem> make_file_system(const DaemonConfig& daemon,
         std::move(times), daemon.filesystem == DaemonConfig::Kind::recorded, seed);
 }
 
-/// Everything that a run consists of, in the order in which it must be taken down again.
+fuse::ConnectionConfig connection_config(const Scenario& scenario, unsigned protocol_minor) {
+    fuse::ConnectionConfig config;
+    config.limits.max_background = *scenario.mount.max_background;
+    config.limits.congestion_threshold = *scenario.mount.congestion_threshold;
+    config.max_write = static_cast<std::uint32_t>(scenario.mount.max_write.count);
+    if (protocol_minor != 0) {
+        config.protocol_minor = protocol_minor;
+    }
+    return config;
+}
+
+transport::DevFuseConfig dev_config(const MountConfig& mount) {
+    transport::DevFuseConfig config;
+    config.splice_read = mount.splice_read;
+    config.splice_write = mount.splice_write;
+    config.splice_move = mount.splice_move;
+    config.read_buffer = static_cast<std::uint32_t>(mount.max_write.count) + 4096;
+    return config;
+}
+
+vfs::MountSettings mount_settings(const MountConfig& mount, const fuse::KernelBehaviour& kernel) {
+    vfs::MountSettings settings;
+    settings.entry_timeout = *mount.entry_timeout;
+    settings.attr_timeout = *mount.attr_timeout;
+    settings.negative_timeout = *mount.negative_timeout;
+    settings.direct_io = *mount.direct_io;
+    settings.keep_cache = *mount.keep_cache;
+    settings.writeback_cache = *mount.writeback_cache;
+    settings.passthrough = mount.passthrough;
+    settings.max_write = static_cast<std::uint32_t>(mount.max_write.count);
+    settings.max_pages = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+        mount.max_write.count / fuse::kernel_page_bytes, 1, kernel.max_max_pages));
+    settings.readahead_pages = mount.max_readahead->count / fuse::kernel_page_bytes;
+    settings.protocol_minor = kernel.protocol_minor;
+    return settings;
+}
+
+/// Reads and writes below the daemon, in the caller's own call.
+class CachedBacking final : public vfs::Backing {
+  public:
+    explicit CachedBacking(const host::LowerCosts& lower) : lower_(lower) {}
+
+    sim::Task<> read(host::Thread& thread, std::uint64_t bytes) override {
+        co_await thread.run(host::Costs::time_by_size(lower_.read, bytes));
+    }
+
+    sim::Task<> write(host::Thread& thread, std::uint64_t bytes) override {
+        co_await thread.run(host::Costs::time_by_size(lower_.write, bytes));
+    }
+
+  private:
+    const host::LowerCosts& lower_;
+};
+
+/// Everything below the workload, in the order in which it must be taken down again.
 class Stack {
   public:
-    Stack(const Scenario& scenario, trace::Reader& reader, const SimulateOptions& options)
+    Stack(const Scenario& scenario, unsigned protocol_minor)
         : kernel_(fuse::nearest_kernel_behaviour(scenario.kernel.version)),
           cpu_(engine_, *scenario.host, scenario.run.seed),
           dev_(std::in_place,
                cpu_,
                kernel_,
-               connection_config(scenario, reader.header()),
-               dev_config(scenario)),
-          file_system_(make_file_system(scenario.daemon, scenario.run.seed)),
-          session_(*dev_, *file_system_, session_config(scenario.daemon, scenario.mount)),
-          replay_(*dev_, reader, replay_config(scenario.workload, options)) {}
+               connection_config(scenario, protocol_minor),
+               dev_config(scenario.mount)),
+          file_system_(make_file_system(scenario, cpu_.costs())),
+          session_(*dev_, *file_system_, session_config(scenario.daemon, scenario.mount)) {}
 
     ~Stack() {
         engine_.kill_all();
         dev_.reset();  // its queues let go of the requests that the workload owns
+    }
+
+    void replay(const WorkloadConfig& workload,
+                trace::Reader& reader,
+                const std::function<void(double)>& progress) {
+        replay_ = std::make_unique<workload::Replay>(
+            *dev_,
+            reader,
+            workload::ReplayConfig{workload.mode,
+                                   workload.speed,
+                                   workload.affinity.value_or(host::Affinity{}),
+                                   progress});
+    }
+
+    void operate(const Scenario& scenario, const std::function<void(double)>& progress) {
+        if (scenario.mount.passthrough) {
+            backing_ = std::make_unique<CachedBacking>(
+                cpu_.costs().lower.at(to_text(scenario.lower.filesystem)));
+        }
+        mount_ = std::make_unique<vfs::Mount>(
+            *dev_, kernel_, mount_settings(scenario.mount, kernel_), backing_.get());
+        native_ = std::make_unique<workload::Native>(
+            *mount_,
+            cpu_,
+            scenario.workload,
+            workload::NativeRun{scenario.run.warm_up,
+                                scenario.run.duration,
+                                scenario.run.operations,
+                                scenario.run.seed,
+                                scenario.workload.affinity.value_or(host::Affinity{}),
+                                [this] { begin_window(); },
+                                progress});
     }
 
     void run() {
@@ -95,36 +195,24 @@ class Stack {
 
     const daemon::Session& session() const { return session_; }
 
-    const workload::Replay& replay() const { return replay_; }
+    /// Null unless the workload is a recording.
+    const workload::Replay* replay() const { return replay_.get(); }
+
+    /// Null unless the workload is a list of operations.
+    const workload::Native* native() const { return native_.get(); }
+
+    const vfs::Mount* mount() const { return mount_.get(); }
+
+    Time application_time(Work work) const {
+        return replay_ ? replay_->cpu_time(work) : native_->cpu_time(work);
+    }
 
   private:
-    static fuse::ConnectionConfig connection_config(const Scenario& scenario,
-                                                    const trace::Header& header) {
-        fuse::ConnectionConfig config;
-        config.limits.max_background = *scenario.mount.max_background;
-        config.limits.congestion_threshold = *scenario.mount.congestion_threshold;
-        config.max_write = static_cast<std::uint32_t>(scenario.mount.max_write.count);
-        if (header.protocol_minor != 0) {
-            config.protocol_minor = header.protocol_minor;
-        }
-        return config;
-    }
-
-    static transport::DevFuseConfig dev_config(const Scenario& scenario) {
-        transport::DevFuseConfig config;
-        config.splice_read = scenario.mount.splice_read;
-        config.splice_write = scenario.mount.splice_write;
-        config.splice_move = scenario.mount.splice_move;
-        config.read_buffer = static_cast<std::uint32_t>(scenario.mount.max_write.count) + 4096;
-        return config;
-    }
-
-    static workload::ReplayConfig replay_config(const WorkloadConfig& workload,
-                                                const SimulateOptions& options) {
-        return {workload.mode,
-                workload.speed,
-                workload.affinity.value_or(host::Affinity{}),
-                options.progress};
+    void begin_window() {
+        const Time now = engine_.now();
+        cpu_.begin_window(now);
+        dev_->begin_window(now);
+        session_.begin_window(now);
     }
 
     sim::FreshContext context_;
@@ -134,11 +222,21 @@ class Stack {
     std::optional<transport::DevFuse> dev_;
     std::unique_ptr<daemon::FileSystem> file_system_;
     daemon::Session session_;
-    workload::Replay replay_;
+    std::unique_ptr<vfs::Backing> backing_;
+    std::unique_ptr<vfs::Mount> mount_;
+    std::unique_ptr<workload::Replay> replay_;
+    std::unique_ptr<workload::Native> native_;
 };
 
 double seconds(sim::Wide ps, std::uint64_t count) {
     return count > 0 ? static_cast<double>(ps) * 1e-12 / static_cast<double>(count) : 0;
+}
+
+report::Phases phases_of(const transport::OpcodeStatistics& s) {
+    return {seconds(s.background, s.count),
+            seconds(s.queue, s.count),
+            seconds(s.processing, s.count),
+            seconds(s.reply, s.count)};
 }
 
 report::Latency latency_of(const sim::Tally& tally) {
@@ -165,23 +263,52 @@ void report_requests(const Stack& stack, report::Result& result) {
         request.bytes_in = s.bytes_in;
         request.bytes_out = s.bytes_out;
         request.latency = latency_of(s.latency);
-        request.phases = report::Phases{seconds(s.background, s.count),
-                                        seconds(s.queue, s.count),
-                                        seconds(s.processing, s.count),
-                                        seconds(s.reply, s.count)};
+        request.phases = phases_of(s);
         result.requests.emplace_back(fuse::to_text(opcode), request);
+    }
+}
+
+/// A replay knows requests only: these are its operations.
+void report_replay_throughput(const Stack& stack, report::Result& result) {
+    if (result.duration_s <= 0) {
+        return;
+    }
+    for (const auto& [opcode, s] : stack.dev().statistics().by_opcode()) {
         if (opcode == fuse::Opcode::read || opcode == fuse::Opcode::write) {
             const bool read = opcode == fuse::Opcode::read;
             const double headers = static_cast<double>(s.count) * (read ? 16 : 80);
             const double bytes = static_cast<double>(read ? s.bytes_out : s.bytes_in) - headers;
             (read ? result.throughput.read_bytes_per_s : result.throughput.write_bytes_per_s) =
-                result.duration_s > 0 ? bytes / result.duration_s : 0;
+                bytes / result.duration_s;
         }
     }
-    if (result.duration_s > 0) {
-        result.throughput.ops_per_s =
-            static_cast<double>(stack.dev().statistics().total()) / result.duration_s;
+    result.throughput.ops_per_s =
+        static_cast<double>(stack.dev().statistics().total()) / result.duration_s;
+}
+
+void report_operations(const Stack& stack, report::Result& result) {
+    const workload::Native& native = *stack.native();
+    for (const workload::CallStatistics* call : native.calls()) {
+        report::Operation operation;
+        operation.count = call->count;
+        operation.latency = latency_of(call->latency);
+        if (result.duration_s > 0) {
+            operation.per_s = static_cast<double>(call->count) / result.duration_s;
+            const double bytes_per_s = static_cast<double>(call->bytes) / result.duration_s;
+            if (call->name == to_text(workload::Op::read)) {
+                result.throughput.read_bytes_per_s = bytes_per_s;
+            } else {
+                result.throughput.write_bytes_per_s += bytes_per_s;
+            }
+        }
+        result.operations.emplace_back(call->name, operation);
     }
+    if (result.duration_s > 0) {
+        result.throughput.ops_per_s = static_cast<double>(native.steps()) / result.duration_s;
+    }
+    result.memory.emplace_back(
+        "page_cache_bytes",
+        static_cast<double>(stack.mount()->cached_pages()) * fuse::kernel_page_bytes);
 }
 
 void report_stations(const Stack& stack, report::Result& result) {
@@ -196,12 +323,11 @@ void report_stations(const Stack& stack, report::Result& result) {
         result.stations.push_back(station);
     }
     result.bottleneck = report::busiest(result.stations);
-    const workload::Replay& replay = stack.replay();
     const daemon::Session& session = stack.session();
-    result.cpu =
-        report::Cpu{replay.cpu_time(Work::user).seconds(),
-                    session.cpu_time(Work::user).seconds(),
-                    (replay.cpu_time(Work::kernel) + session.cpu_time(Work::kernel)).seconds()};
+    result.cpu = report::Cpu{
+        stack.application_time(Work::user).seconds(),
+        session.cpu_time(Work::user).seconds(),
+        (stack.application_time(Work::kernel) + session.cpu_time(Work::kernel)).seconds()};
 }
 
 report::Comparison compare(const Stack& stack, const WorkloadConfig& workload) {
@@ -211,7 +337,7 @@ report::Comparison compare(const Stack& stack, const WorkloadConfig& workload) {
                       : workload.mode == workload::ReplayMode::timed ? "timed"
                                                                      : "asap";
     const auto& simulated = stack.dev().statistics().by_opcode();
-    for (const auto& [opcode, r] : stack.replay().recorded()) {
+    for (const auto& [opcode, r] : stack.replay()->recorded()) {
         report::Compared both;
         both.recorded = {r.count,
                          r.latency.mean_seconds(),
@@ -230,10 +356,7 @@ report::Comparison compare(const Stack& stack, const WorkloadConfig& workload) {
                               s.latency.mean_seconds(),
                               s.latency.quantile_seconds(0.5),
                               s.latency.quantile_seconds(0.99),
-                              report::Phases{seconds(s.background, s.count),
-                                             seconds(s.queue, s.count),
-                                             seconds(s.processing, s.count),
-                                             seconds(s.reply, s.count)}};
+                              phases_of(s)};
         }
         comparison.requests.emplace_back(fuse::to_text(opcode), both);
     }
@@ -250,6 +373,18 @@ report::Simulator simulator_of(const Stack& stack, double cpu_s) {
     simulator.requests_per_cpu_s = cpu_s > 0 ? static_cast<double>(simulator.requests) / cpu_s : 0;
     simulator.peak_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
     return simulator;
+}
+
+/// libfuse's and the kernel's defaults of what decides which requests there are.
+void settle_caches(MountConfig& mount) {
+    mount.entry_timeout = mount.entry_timeout.value_or(Time::from_seconds(1));
+    mount.attr_timeout = mount.attr_timeout.value_or(Time::from_seconds(1));
+    mount.negative_timeout = mount.negative_timeout.value_or(Time());
+    mount.max_readahead = mount.max_readahead.value_or(config::Bytes{128u << 10});
+    mount.writeback_cache = mount.writeback_cache.value_or(false);
+    mount.default_permissions = mount.default_permissions.value_or(false);
+    mount.direct_io = mount.direct_io.value_or(false);
+    mount.keep_cache = mount.keep_cache.value_or(false);
 }
 
 /// Gives every setting that is still open its default, so that the report shows what was used.
@@ -269,6 +404,12 @@ void settle(Scenario& scenario) {
     if (!scenario.daemon.filesystem) {
         scenario.daemon.filesystem = scenario.workload.trace.empty() ? DaemonConfig::Kind::null
                                                                      : DaemonConfig::Kind::recorded;
+    }
+    if (scenario.workload.trace.empty()) {
+        settle_caches(mount);
+        if (!scenario.run.duration && !scenario.run.operations) {
+            scenario.run.duration = Time::from_seconds(1);
+        }
     }
     if (!scenario.workload.recorder.value_or(false)) {
         scenario.host->costs.recorder_queue = Time();
@@ -304,28 +445,70 @@ void check_affinity(const Scenario& scenario, const config::Document& document) 
     problems.raise();
 }
 
-}  // namespace
-
-namespace {
-
 struct Prepared {
-    std::unique_ptr<trace::Reader> reader;
+    std::unique_ptr<trace::Reader> reader;  ///< null unless the workload is a recording
     Scenario scenario;
 };
 
-/// Opens the trace, takes over what it knows, fills in defaults, and refuses what cannot work.
-Prepared prepare(const Scenario& given, const config::Document& document) {
-    if (given.workload.trace.empty()) {
-        throw config::Error(document.place("workload"),
-                            "workload.trace is missing: nothing to simulate",
-                            "name a recording, e.g. workload: {trace: x.fst}");
+/// What a list of operations needs that a scenario may lack.
+void check_operations(const Scenario& scenario, const config::Document& document) {
+    config::Problems problems;
+    const DaemonConfig& daemon = scenario.daemon;
+    const MountConfig& mount = scenario.mount;
+    const bool stackfs = daemon.filesystem == DaemonConfig::Kind::stackfs;
+    if (daemon.filesystem == DaemonConfig::Kind::recorded) {
+        problems.add(document.place("daemon.filesystem"),
+                     "filesystem: recorded needs a trace",
+                     "take null, service_time or stackfs");
     }
-    Prepared prepared{std::make_unique<trace::Reader>(given.workload.trace.path), given};
-    const trace::Header& header = prepared.reader->header();
-    refuse_above_layer(header, given, document);
-    take_over_facts(header, prepared.scenario);
-    settle(prepared.scenario);
-    check_affinity(prepared.scenario, document);
+    if (daemon.api == DaemonConfig::Api::high_level) {
+        problems.add(document.place("daemon.api"),
+                     "libfuse's high-level interface is not modelled yet",
+                     "take low_level");
+    }
+    if (mount.transport != MountConfig::Transport::dev_fuse) {
+        problems.add(document.place("mount.transport"),
+                     "io_uring is not modelled yet",
+                     "take dev_fuse; `fusesim measure` can do io_uring");
+    }
+    if (mount.passthrough && !stackfs) {
+        problems.add(document.place("mount.passthrough"),
+                     "passthrough needs backing files",
+                     "set daemon.filesystem: stackfs");
+    }
+    if (mount.passthrough && (*mount.writeback_cache || *mount.direct_io)) {
+        problems.add(document.place("mount.passthrough"),
+                     "the kernel does not combine passthrough with writeback_cache or direct_io");
+    }
+    const char* lower = to_text(scenario.lower.filesystem);
+    if (stackfs && scenario.host->costs.lower.count(lower) == 0) {
+        problems.add(document.place("lower.filesystem"),
+                     std::string("the host profile has no costs of ") + lower,
+                     "fusesim calibrate measures them");
+    }
+    problems.raise();
+}
+
+/// Takes over what a trace knows, fills in defaults, and refuses what cannot work.
+Prepared prepare(const Scenario& given, const config::Document& document) {
+    Prepared prepared{nullptr, given};
+    Scenario& scenario = prepared.scenario;
+    if (given.workload.trace.empty()) {
+        if (given.workload.operations.empty()) {
+            throw config::Error(document.place("workload"),
+                                "the workload has neither a trace nor operations",
+                                "e.g. workload: {operations: [{op: read, size: 4 KiB}]}");
+        }
+        settle(scenario);
+        check_operations(scenario, document);
+    } else {
+        prepared.reader = std::make_unique<trace::Reader>(given.workload.trace.path);
+        const trace::Header& header = prepared.reader->header();
+        refuse_above_layer(header, given, document);
+        take_over_facts(header, scenario);
+        settle(scenario);
+    }
+    check_affinity(scenario, document);
     return prepared;
 }
 
@@ -340,29 +523,40 @@ Outcome simulate(const Scenario& given,
                  const SimulateOptions& options) {
     Prepared prepared = prepare(given, document);
     Scenario& scenario = prepared.scenario;
-    trace::Reader& reader = *prepared.reader;
     const std::clock_t began = std::clock();
     Outcome outcome;
     report::Result& result = outcome.result;
     result.seed = scenario.run.seed;
     result.config = config::echo(scenario);
-    Stack stack(scenario, reader, options);
+    Stack stack(scenario, prepared.reader ? prepared.reader->header().protocol_minor : 0);
+    if (prepared.reader) {
+        stack.replay(scenario.workload, *prepared.reader, options.progress);
+    } else {
+        stack.operate(scenario, options.progress);
+    }
     stack.run();
     const double cpu_s = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
 
-    if (stack.replay().records() == 0) {
-        throw config::Error(document.place("workload.trace"),
-                            given.workload.trace.written + " holds no record",
-                            "was there any load on the mount while it was recorded?");
-    }
-    result.duration_s = stack.engine().now().seconds();
     report_requests(stack, result);
     report_stations(stack, result);
-    result.comparison = compare(stack, scenario.workload);
+    if (const workload::Replay* replay = stack.replay()) {
+        if (replay->records() == 0) {
+            throw config::Error(document.place("workload.trace"),
+                                given.workload.trace.written + " holds no record",
+                                "was there any load on the mount while it was recorded?");
+        }
+        result.duration_s = stack.engine().now().seconds();
+        report_replay_throughput(stack, result);
+        result.comparison = compare(stack, scenario.workload);
+        outcome.warnings = replay->warnings();
+    } else {
+        result.warm_up_s = scenario.run.warm_up.seconds();
+        result.duration_s = stack.native()->window().seconds();
+        report_operations(stack, result);
+    }
     if (options.timing) {
         result.simulator = simulator_of(stack, cpu_s);
     }
-    outcome.warnings = stack.replay().warnings();
     return outcome;
 }
 

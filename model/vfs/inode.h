@@ -1,0 +1,97 @@
+#pragma once
+
+#include "host/rw_lock.h"
+#include "sim/time.h"
+#include "sim/wait_queue.h"
+#include "vfs/page_set.h"
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace fusesim::vfs {
+
+/// A name within a directory: which family of names it is of, and its number there.
+struct Name {
+    enum class Family : std::uint8_t { thread, file, missing, fresh };
+
+    Family family = Family::file;
+    std::uint64_t number = 0;
+
+    /// As a real directory has it: "thread0", "file12", "missing3", "new7".
+    std::string text() const;
+    std::uint32_t length() const;
+
+    std::uint64_t key() const { return static_cast<std::uint64_t>(family) << 56 | number; }
+};
+
+/// Pages on their way into the cache.
+struct Fetch {
+    std::uint64_t first = 0;
+    std::uint64_t count = 0;
+    sim::WaitQueue arrived;
+};
+
+struct Inode;
+
+/// A name as both sides know it: the file system's truth, and what the kernel believes of it.
+struct Entry {
+    Inode* inode = nullptr;  ///< null: no such file
+    bool cached = false;     ///< the kernel has a dentry, positive or negative
+    sim::Time valid_until;   ///< of that dentry
+};
+
+/// A file or directory with what the kernel keeps of it (models struct fuse_inode and its
+/// address_space).
+struct Inode {
+    Inode(sim::Engine& engine, std::uint64_t id, bool is_directory)
+        : nodeid(id),
+          directory(is_directory),
+          lock(engine, "an inode's lock"),
+          lookup_lock(engine, "a directory's lookup lock") {}
+
+    /// Becomes a new file or directory, once nobody uses the old one any more.
+    void begin_again(std::uint64_t id, bool is_directory) {
+        nodeid = id;
+        directory = is_directory;
+        size = 0;
+        unlinked = false;
+        attributes_until = {};
+        attributes_partial = false;
+        entries.clear();
+        names = names_bytes = 0;
+        advise_readdirplus = false;
+        markers.clear();
+    }
+
+    std::uint64_t nodeid;
+    bool directory;
+    std::uint64_t size = 0;     ///< bytes
+    std::uint64_t nlookup = 0;  ///< to be given back by FORGET
+    unsigned opens = 0;
+    bool unlinked = false;
+
+    sim::Time attributes_until;       ///< i_time
+    bool attributes_partial = false;  ///< size and mode are known, times and blocks are not
+
+    host::RwLock lock;         ///< i_rwsem
+    host::RwLock lookup_lock;  ///< fi->mutex, without FUSE_PARALLEL_DIROPS
+
+    // A directory.
+    std::unordered_map<std::uint64_t, Entry> entries;  // by key of the name; never iterated
+    std::uint64_t names_bytes = 0;                     ///< of all names that exist
+    std::uint64_t names = 0;
+    bool advise_readdirplus = false;
+
+    // A file.
+    PageSet cached;  ///< up to date in the page cache
+    PageSet dirty;
+    std::uint64_t writing_back = 0;   ///< WRITEs on their way
+    std::set<std::uint64_t> markers;  ///< pages that ask for more readahead
+    std::vector<std::unique_ptr<Fetch>> fetches;
+};
+
+}  // namespace fusesim::vfs

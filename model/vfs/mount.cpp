@@ -1,0 +1,417 @@
+#include "vfs/mount.h"
+
+#include "fuse/sizes.h"
+#include "vfs/exchange.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <charconv>
+#include <limits>
+
+namespace fusesim::vfs {
+
+using fuse::Opcode;
+using host::Thread;
+using sim::Time;
+using transport::Call;
+
+namespace {
+
+const char* family_text(Name::Family family) {
+    switch (family) {
+        case Name::Family::thread:
+            return "thread";
+        case Name::Family::file:
+            return "file";
+        case Name::Family::missing:
+            return "missing";
+        case Name::Family::fresh:
+            return "new";
+    }
+    return "";
+}
+
+/// What getdents64(2) is given to fill; readdir(3) of glibc does the same.
+constexpr std::uint32_t getdents_bytes = 32'768;
+
+}  // namespace
+
+std::string Name::text() const {
+    return family_text(family) + std::to_string(number);
+}
+
+std::uint32_t Name::length() const {
+    char digits[24];
+    const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+    return static_cast<std::uint32_t>(std::char_traits<char>::length(family_text(family))) +
+           static_cast<std::uint32_t>(end - digits);
+}
+
+Mount::Mount(transport::DevFuse& dev,
+             const fuse::KernelBehaviour& kernel,
+             const MountSettings& settings,
+             Backing* backing)
+    : dev_(dev),
+      kernel_(kernel),
+      settings_(settings),
+      backing_(backing),
+      writeback_done_(dev.cpu().engine(), "the end of writeback") {
+    inodes_.push_back(std::make_unique<Inode>(dev.cpu().engine(), last_nodeid_, true));
+}
+
+Mount::~Mount() = default;
+
+// --- inodes
+
+Inode& Mount::new_inode(bool directory) {
+    if (!retired_.empty()) {
+        Inode& inode = *retired_.back();
+        retired_.pop_back();
+        inode.begin_again(++last_nodeid_, directory);
+        return inode;
+    }
+    inodes_.push_back(std::make_unique<Inode>(dev_.cpu().engine(), ++last_nodeid_, directory));
+    return *inodes_.back();
+}
+
+Inode& Mount::add_directory(Inode& parent, Name name) {
+    Inode& inode = new_inode(true);
+    parent.entries[name.key()].inode = &inode;
+    ++parent.names;
+    parent.names_bytes += name.length();
+    inode.nlookup = 1;
+    return inode;
+}
+
+Inode& Mount::add_file(Inode& directory, Name name, std::uint64_t size) {
+    Inode& inode = new_inode(false);
+    inode.size = size;
+    directory.entries[name.key()].inode = &inode;
+    ++directory.names;
+    directory.names_bytes += name.length();
+    return inode;
+}
+
+File Mount::open_quietly(Inode& file, bool o_direct, bool cached) {
+    File out;
+    ++file.nlookup;
+    begin_open(out, file, o_direct);
+    if (cached) {
+        cached_pages_ +=
+            file.cached.add(0, (file.size + fuse::kernel_page_bytes - 1) / fuse::kernel_page_bytes);
+    }
+    refresh_attributes(file);
+    return out;
+}
+
+void Mount::evict_if_unused(Inode& inode) {
+    if (!inode.unlinked || inode.opens > 0) {
+        return;
+    }
+    cached_pages_ -= inode.cached.count();
+    inode.cached.clear();
+    if (inode.nlookup > 0) {
+        dev_.forget(inode.nodeid, inode.nlookup);
+        inode.nlookup = 0;
+    }
+    inode.dirty.clear();
+    if (inode.writing_back == 0 && inode.fetches.empty()) {
+        retired_.push_back(&inode);
+    }
+}
+
+// --- requests
+
+Mount::Exchange& Mount::take_exchange() {
+    if (free_exchanges_.empty()) {
+        exchanges_.push_back(std::make_unique<Exchange>(*this, dev_.cpu().engine()));
+        free_exchanges_.push_back(exchanges_.back().get());
+    }
+    Exchange& exchange = *free_exchanges_.back();
+    free_exchanges_.pop_back();
+    exchange.reset();
+    return exchange;
+}
+
+void Mount::give_back(Exchange& exchange) {
+    exchange.call.on_end = nullptr;
+    free_exchanges_.push_back(&exchange);
+}
+
+void Mount::shape(Call& call, Opcode opcode, Inode& inode, std::uint32_t name_length) {
+    call.prepare(opcode);
+    call.nodeid = inode.nodeid;
+    fuse::RequestShape request;
+    request.name = name_length;
+    call.bytes_in = fuse::request_bytes(opcode, settings_.protocol_minor, request);
+    call.reply_bytes = fuse::reply_bytes(opcode, settings_.protocol_minor);
+}
+
+sim::Task<int> Mount::request(Thread& thread, Call& call) {
+    thread.charge(costs().fuse_submit);
+    co_await thread.run();
+    const std::int32_t error = co_await dev_.call(thread, call);
+    thread.charge(costs().fuse_resume);
+    co_return error;
+}
+
+sim::Task<> Mount::send_and_go_on(Thread& thread, Exchange& exchange) {
+    exchange.call.on_end = [](Call&, void* context) {
+        auto& ended = *static_cast<Exchange*>(context);
+        ended.mount.give_back(ended);
+    };
+    exchange.call.on_end_context = &exchange;
+    exchange.call.flags.set(fuse::Flag::force);
+    co_await thread.run();
+    co_await dev_.call_background(thread, exchange.call);
+}
+
+// --- names and attributes
+
+void Mount::refresh_attributes(Inode& inode) {
+    inode.attributes_until =
+        settings_.attr_timeout > Time() ? now() + settings_.attr_timeout : Time();
+    inode.attributes_partial = false;
+}
+
+bool Mount::attributes_stale(const Inode& inode) const {
+    return inode.attributes_until <= now();
+}
+
+void Mount::learn(Inode& inode, Entry& entry) {
+    ++inode.nlookup;
+    entry.cached = true;
+    entry.valid_until = settings_.entry_timeout > Time() ? now() + settings_.entry_timeout : Time();
+    refresh_attributes(inode);
+}
+
+sim::Task<Inode*> Mount::lookup(Thread& thread, Inode& directory, Name name, bool locked) {
+    Entry& entry = directory.entries[name.key()];
+    if (entry.cached && entry.valid_until > now()) {
+        co_return entry.inode;
+    }
+    // A dentry that has expired is asked about where it stands; a new one is made under the locks.
+    const bool revalidates = entry.cached && entry.inode != nullptr;
+    if (!revalidates) {
+        if (!locked) {
+            co_await directory.lock.lock_shared(thread);
+        }
+        if (!settings_.parallel_dirops) {
+            co_await directory.lookup_lock.lock(thread);
+        }
+    }
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, Opcode::lookup, directory, name.length());
+    const bool exists = entry.inode != nullptr;
+    const bool negative_cached = !exists && settings_.negative_timeout > Time();
+    if (!exists && !negative_cached) {
+        exchange.call.error_reply = -ENOENT;
+        exchange.call.reply_bytes = fuse::out_header_bytes;
+    }
+    co_await request(thread, exchange.call);
+    give_back(exchange);
+    if (exists) {
+        learn(*entry.inode, entry);
+    } else {
+        entry.cached = negative_cached;
+        entry.valid_until = now() + settings_.negative_timeout;
+    }
+    if (!revalidates) {
+        if (!settings_.parallel_dirops) {
+            directory.lookup_lock.unlock();
+        }
+        if (!locked) {
+            directory.lock.unlock_shared();
+        }
+    }
+    directory.advise_readdirplus = exists || directory.advise_readdirplus;
+    co_return entry.inode;
+}
+
+sim::Task<> Mount::getattr(Thread& thread, Inode& inode) {
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, Opcode::getattr, inode, 0);
+    thread.charge(costs().getattr);
+    co_await request(thread, exchange.call);
+    give_back(exchange);
+    refresh_attributes(inode);
+}
+
+sim::Task<int> Mount::stat(Thread& thread, Inode& directory, Name name) {
+    thread.charge(costs().syscall + costs().vfs.lookup);
+    Inode* inode = co_await lookup(thread, directory, name, false);
+    if (inode == nullptr) {
+        co_await thread.run();
+        co_return -ENOENT;
+    }
+    if (attributes_stale(*inode) || inode->attributes_partial) {
+        co_await getattr(thread, *inode);
+    }
+    co_await thread.run();
+    co_return 0;
+}
+
+// --- open and close
+
+void Mount::begin_open(File& out, Inode& inode, bool o_direct) {
+    ++inode.opens;
+    out.inode = &inode;
+    out.o_direct = o_direct;
+    out.written = false;
+    out.readahead = Readahead(settings_.readahead_pages);
+}
+
+sim::Task<int> Mount::open(Thread& thread, Inode& directory, Name name, bool o_direct, File& out) {
+    thread.charge(costs().syscall + costs().vfs.open);
+    Inode* inode = co_await lookup(thread, directory, name, false);
+    if (inode == nullptr) {
+        co_await thread.run();
+        co_return -ENOENT;
+    }
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, Opcode::open, *inode, 0);
+    co_await request(thread, exchange.call);
+    give_back(exchange);
+    if (!settings_.keep_cache && !settings_.direct_io && !settings_.passthrough) {
+        thread.charge(costs().drop_page * static_cast<std::int64_t>(inode->cached.count()));
+        cached_pages_ -= inode->cached.count();
+        inode->cached.clear();
+        inode->markers.clear();
+    }
+    begin_open(out, *inode, o_direct);
+    co_await thread.run();
+    co_return 0;
+}
+
+sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& out) {
+    thread.charge(costs().syscall + costs().vfs.create);
+    co_await directory.lock.lock(thread);
+    Inode* found = co_await lookup(thread, directory, name, true);
+    if (found != nullptr) {
+        directory.lock.unlock();
+        co_await thread.run();
+        co_return -EEXIST;
+    }
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, Opcode::create, directory, name.length());
+    co_await request(thread, exchange.call);
+    give_back(exchange);
+    Inode& inode = new_inode(false);
+    Entry& entry = directory.entries[name.key()];
+    entry.inode = &inode;
+    ++directory.names;
+    directory.names_bytes += name.length();
+    learn(inode, entry);
+    directory.attributes_partial = true;
+    directory.lock.unlock();
+    begin_open(out, inode, false);
+    co_await thread.run();
+    co_return 0;
+}
+
+sim::Task<> Mount::close(Thread& thread, File& file) {
+    Inode& inode = *file.inode;
+    thread.charge(costs().syscall + costs().vfs.close);
+    if (settings_.writeback_cache && !inode.dirty.empty()) {
+        co_await flush_dirty(thread, inode, true);
+    }
+    Exchange& flush = take_exchange();
+    shape(flush.call, Opcode::flush, inode, 0);
+    co_await request(thread, flush.call);
+    give_back(flush);
+    Exchange& release = take_exchange();
+    shape(release.call, Opcode::release, inode, 0);
+    co_await send_and_go_on(thread, release);
+    file.inode = nullptr;
+    --inode.opens;
+    evict_if_unused(inode);
+    co_await thread.run();
+}
+
+sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
+    thread.charge(costs().syscall + costs().vfs.unlink);
+    co_await directory.lock.lock(thread);
+    Inode* inode = co_await lookup(thread, directory, name, true);
+    if (inode == nullptr) {
+        directory.lock.unlock();
+        co_await thread.run();
+        co_return -ENOENT;
+    }
+    co_await inode->lock.lock(thread);
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, Opcode::unlink, directory, name.length());
+    co_await request(thread, exchange.call);
+    if (settings_.writeback_cache) {
+        // The daemon is told the changed time at once, since the kernel owns it in this mode.
+        shape(exchange.call, Opcode::setattr, *inode, 0);
+        co_await request(thread, exchange.call);
+    }
+    give_back(exchange);
+    inode->lock.unlock();
+    directory.entries.erase(name.key());
+    --directory.names;
+    directory.names_bytes -= name.length();
+    directory.attributes_partial = true;
+    inode->unlinked = true;
+    directory.lock.unlock();
+    evict_if_unused(*inode);
+    co_await thread.run();
+    co_return 0;
+}
+
+void Mount::prime(Inode& directory, std::uint64_t first, std::uint64_t count) {
+    for (std::uint64_t i = first; i < first + count; ++i) {
+        const auto found = directory.entries.find(Name{Name::Family::file, i}.key());
+        if (found != directory.entries.end() && found->second.inode != nullptr) {
+            learn(*found->second.inode, found->second);
+        }
+    }
+}
+
+sim::Task<int> Mount::list(Thread& thread, Inode& directory) {
+    thread.charge(costs().syscall + costs().vfs.opendir);
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, Opcode::opendir, directory, 0);
+    co_await request(thread, exchange.call);
+
+    // "." and ".." come with the first reply; the last one is empty.
+    std::uint64_t names = directory.names + 2;
+    const auto mean_name = static_cast<std::uint32_t>(
+        directory.names > 0 ? directory.names_bytes / directory.names : 1);
+    const std::uint32_t buffer =
+        kernel_.readdir_fits_getdents ? getdents_bytes : fuse::kernel_page_bytes;
+    bool first = true;
+    for (bool more = true; more;) {
+        const bool plus = settings_.readdirplus && (first || directory.advise_readdirplus);
+        const std::uint64_t fit = fuse::entries_that_fit(buffer, mean_name, plus);
+        const std::uint64_t count = std::min(names, fit);
+        directory.advise_readdirplus = false;
+        more = count > 0;
+        first = false;
+        names -= count;
+        thread.charge(costs().syscall + costs().vfs.readdir +
+                      (plus ? costs().vfs.readdirplus_entry : costs().vfs.readdir_entry) *
+                          static_cast<std::int64_t>(count));
+        const Opcode opcode = plus ? Opcode::readdirplus : Opcode::readdir;
+        shape(exchange.call, opcode, directory, 0);
+        exchange.call.size = buffer;
+        exchange.call.reply_bytes =
+            fuse::out_header_bytes +
+            static_cast<std::uint32_t>(count) *
+                (plus ? fuse::direntplus_bytes(mean_name) : fuse::dirent_bytes(mean_name));
+        co_await request(thread, exchange.call);
+        if (plus && count > 0) {
+            prime(directory, directory.names + 2 - names - count, count);
+        }
+    }
+    thread.charge(costs().syscall + costs().vfs.closedir);
+    give_back(exchange);
+    Exchange& release = take_exchange();
+    shape(release.call, Opcode::releasedir, directory, 0);
+    co_await send_and_go_on(thread, release);
+    co_await thread.run();
+    co_return 0;
+}
+
+}  // namespace fusesim::vfs

@@ -1,0 +1,153 @@
+#pragma once
+
+#include "fuse/kernel.h"
+#include "host/cpu.h"
+#include "sim/task.h"
+#include "transport/dev_fuse.h"
+#include "vfs/inode.h"
+#include "vfs/readahead.h"
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace fusesim::vfs {
+
+/// How the daemon and mount(8) set up the caches of one mount.
+struct MountSettings {
+    sim::Time entry_timeout;
+    sim::Time attr_timeout;
+    sim::Time negative_timeout;
+    bool direct_io = false;              ///< FOPEN_DIRECT_IO
+    bool keep_cache = false;             ///< FOPEN_KEEP_CACHE
+    bool writeback_cache = false;        ///< FUSE_WRITEBACK_CACHE
+    bool splice_read = false;            ///< data of WRITEs stay in their pages
+    bool readdirplus = true;             ///< FUSE_DO_READDIRPLUS and FUSE_READDIRPLUS_AUTO
+    bool parallel_dirops = false;        ///< FUSE_PARALLEL_DIROPS
+    bool passthrough = false;            ///< FOPEN_PASSTHROUGH
+    std::uint32_t max_write = 1u << 20;  ///< bytes of one WRITE
+    std::uint32_t max_pages = 256;       ///< pages of one READ or WRITE
+    std::uint64_t readahead_pages = 32;  ///< ra_pages
+    std::uint64_t dirty_limit = 8192;    ///< pages that may wait to be written, strict limit
+    std::uint32_t protocol_minor = 45;
+};
+
+/// What reading and writing a backing file costs its caller (passthrough).
+class Backing {
+  public:
+    virtual ~Backing() = default;
+    virtual sim::Task<> read(host::Thread& thread, std::uint64_t bytes) = 0;
+    virtual sim::Task<> write(host::Thread& thread, std::uint64_t bytes) = 0;
+};
+
+/// An open file.
+struct File {
+    Inode* inode = nullptr;
+    bool o_direct = false;
+    bool written = false;
+    Readahead readahead{0};
+};
+
+/// One FUSE mount as the VFS sees it: which requests a call makes, what the caches answer, and what
+/// the caller pays (models fs/fuse/{dir,file,readdir,inode}.c with fs/namei.c and mm/filemap.c
+/// around them). Calls work on a directory that the caller holds open, by a name in it, and return
+/// 0 or a negative errno.
+class Mount {
+  public:
+    Mount(transport::DevFuse& dev,
+          const fuse::KernelBehaviour& kernel,
+          const MountSettings& settings,
+          Backing* backing);
+    ~Mount();
+
+    // --- the file system's content before the run, outside of simulated time
+
+    Inode& root() { return *inodes_.front(); }
+
+    Inode& add_directory(Inode& parent, Name name);
+    Inode& add_file(Inode& directory, Name name, std::uint64_t size);
+    /// As after open(2) and, for `cached`, after reading all of it.
+    File open_quietly(Inode& file, bool o_direct, bool cached);
+
+    // --- calls
+
+    sim::Task<int> stat(host::Thread& thread, Inode& directory, Name name);
+    sim::Task<int> open(
+        host::Thread& thread, Inode& directory, Name name, bool o_direct, File& out);
+    sim::Task<int> create(host::Thread& thread, Inode& directory, Name name, File& out);
+    sim::Task<> close(host::Thread& thread, File& file);
+    sim::Task<int> unlink(host::Thread& thread, Inode& directory, Name name);
+    /// Opens the directory, reads all names, closes it.
+    sim::Task<int> list(host::Thread& thread, Inode& directory);
+    sim::Task<> read(host::Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes);
+    sim::Task<> write(host::Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes);
+    sim::Task<> fsync(host::Thread& thread, File& file);
+    /// posix_fadvise(POSIX_FADV_DONTNEED) of the whole file.
+    sim::Task<> drop_cache(host::Thread& thread, File& file);
+
+    std::uint64_t cached_pages() const { return cached_pages_; }
+
+  private:
+    struct Exchange;
+
+    // mount.cpp
+    Inode& new_inode(bool directory);
+    void evict_if_unused(Inode& inode);
+    sim::Task<Inode*> lookup(host::Thread& thread, Inode& directory, Name name, bool locked);
+    void learn(Inode& inode, Entry& entry);
+    void refresh_attributes(Inode& inode);
+    /// What READDIRPLUS told of some names, counted from the directory's first.
+    void prime(Inode& directory, std::uint64_t first, std::uint64_t count);
+    bool attributes_stale(const Inode& inode) const;
+    sim::Task<> getattr(host::Thread& thread, Inode& inode);
+    void begin_open(File& out, Inode& inode, bool o_direct);
+    sim::Task<int> request(host::Thread& thread, transport::Call& call);
+    sim::Task<> send_and_go_on(host::Thread& thread, Exchange& exchange);
+    void shape(transport::Call& call, fuse::Opcode opcode, Inode& inode, std::uint32_t name_length);
+    Exchange& take_exchange();
+    void give_back(Exchange& exchange);
+
+    // mount_data.cpp
+    sim::Task<> read_cached(host::Thread& thread,
+                            File& file,
+                            std::uint64_t first,
+                            std::uint64_t end);
+    sim::Task<> read_direct(host::Thread& thread,
+                            File& file,
+                            std::uint64_t offset,
+                            std::uint32_t n);
+    sim::Task<> write_direct(host::Thread& thread,
+                             File& file,
+                             std::uint64_t offset,
+                             std::uint32_t n);
+    sim::Task<> write_through(host::Thread& thread, File& file, std::uint64_t at, std::uint32_t n);
+    sim::Task<> write_back(host::Thread& thread, File& file, std::uint64_t at, std::uint32_t n);
+    sim::Task<> fetch(host::Thread& thread, Inode& inode, Readahead::Window window, bool optional);
+    sim::Task<> flush_dirty(host::Thread& thread, Inode& inode, bool wait);
+    sim::Task<> fill_pages(host::Thread& thread, Inode& inode, std::uint64_t at, std::uint32_t n);
+    void shape_write(transport::Call& call, Inode& inode, std::uint64_t at, std::uint32_t bytes);
+    Fetch* fetching(Inode& inode, std::uint64_t page) const;
+    void fetched(Exchange& exchange);
+    void written_back(Exchange& exchange);
+    std::uint32_t most_bytes() const;
+
+    sim::Time now() const { return dev_.cpu().engine().now(); }
+
+    const host::Costs& costs() const { return dev_.cpu().costs(); }
+
+    transport::DevFuse& dev_;
+    const fuse::KernelBehaviour& kernel_;
+    MountSettings settings_;
+    Backing* backing_;
+    std::vector<std::unique_ptr<Inode>> inodes_;
+    std::vector<Inode*> retired_;  // to be used again
+    std::vector<std::unique_ptr<Exchange>> exchanges_;
+    std::vector<Exchange*> free_exchanges_;
+    sim::WaitQueue writeback_done_;
+    std::uint64_t last_nodeid_ = 1;
+    std::uint64_t cached_pages_ = 0;
+    std::uint64_t dirty_pages_ = 0;
+    std::uint64_t writing_pages_ = 0;
+};
+
+}  // namespace fusesim::vfs

@@ -1,0 +1,405 @@
+// Reading, writing and the page cache.
+
+#include "fuse/sizes.h"
+#include "vfs/exchange.h"
+#include "vfs/mount.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace fusesim::vfs {
+
+using fuse::Opcode;
+using host::Thread;
+using sim::Time;
+using transport::Call;
+
+namespace {
+
+constexpr std::uint64_t page_bytes = fuse::kernel_page_bytes;
+
+std::uint64_t pages_of(std::uint64_t bytes) {
+    return (bytes + page_bytes - 1) / page_bytes;
+}
+
+Time times(Time each, std::uint64_t count) {
+    return each * static_cast<std::int64_t>(count);
+}
+
+/// What is left of a cost once a part of it has been charged elsewhere.
+Time rest(Time whole, Time part) {
+    return whole > part ? whole - part : Time();
+}
+
+}  // namespace
+
+std::uint32_t Mount::most_bytes() const {
+    return std::min<std::uint32_t>(settings_.max_write, settings_.max_pages * page_bytes);
+}
+
+// --- reading
+
+sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes) {
+    Inode& inode = *file.inode;
+    thread.charge(costs().syscall);
+    const std::uint64_t end = std::min(offset + bytes, inode.size);
+    if (settings_.passthrough) {
+        co_await backing_->read(thread, end > offset ? end - offset : 0);
+        co_await thread.run();
+        co_return;
+    }
+    if (settings_.direct_io || file.o_direct) {
+        co_await read_direct(thread, file, offset, bytes);
+        co_await thread.run();
+        co_return;
+    }
+    if (attributes_stale(inode)) {
+        co_await getattr(thread, inode);  // auto_inval_data
+    }
+    if (end > offset) {
+        co_await read_cached(thread, file, offset / page_bytes, pages_of(end));
+        thread.charge(costs().copy_time(end - offset));
+    }
+    co_await thread.run();
+}
+
+Fetch* Mount::fetching(Inode& inode, std::uint64_t page) const {
+    for (const auto& fetch : inode.fetches) {
+        if (page >= fetch->first && page < fetch->first + fetch->count) {
+            return fetch.get();
+        }
+    }
+    return nullptr;
+}
+
+sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, std::uint64_t end) {
+    Inode& inode = *file.inode;
+    bool missed = false;
+    for (std::uint64_t page = first; page < end; ++page) {
+        if (!inode.cached.contains(page) && fetching(inode, page) == nullptr) {
+            thread.charge(missed ? Time() : costs().buffered_read);
+            missed = true;
+            co_await fetch(
+                thread, inode, file.readahead.miss(page, end - page, inode.cached), false);
+        }
+        if (!inode.markers.empty() && inode.markers.erase(page) > 0) {
+            co_await fetch(
+                thread, inode, file.readahead.marker(page, end - page, inode.cached), true);
+        }
+        while (!inode.cached.contains(page)) {
+            Fetch* on_its_way = fetching(inode, page);
+            if (on_its_way == nullptr) {  // dropped again before it could be read
+                co_await fetch(thread, inode, {page, 1, Readahead::none}, false);
+                continue;
+            }
+            co_await thread.sleep(on_its_way->arrived);
+        }
+        thread.charge(costs().page_cache_page);
+    }
+    file.readahead.set_previous(end - 1);
+}
+
+sim::Task<> Mount::fetch(Thread& thread, Inode& inode, Readahead::Window window, bool optional) {
+    const std::uint64_t last = pages_of(inode.size);
+    if (window.first >= last || window.count == 0) {
+        co_return;
+    }
+    if (optional && dev_.connection().congested()) {
+        co_return;
+    }
+    const std::uint64_t stop = std::min(window.first + window.count, last);
+    if (window.marker < stop) {
+        inode.markers.insert(window.marker);
+    }
+    // READs of whole runs that are neither cached nor on their way.
+    std::uint64_t page = window.first;
+    while (page < stop) {
+        if (inode.cached.contains(page) || fetching(inode, page) != nullptr) {
+            ++page;
+            continue;
+        }
+        const std::uint64_t most = std::min<std::uint64_t>(settings_.max_pages, stop - page);
+        std::uint64_t count = 1;
+        while (count < most && !inode.cached.contains(page + count) &&
+               fetching(inode, page + count) == nullptr) {
+            ++count;
+        }
+        inode.fetches.push_back(std::make_unique<Fetch>(
+            Fetch{page, count, sim::WaitQueue(thread.cpu().engine(), "a page of a file")}));
+        Exchange& exchange = take_exchange();
+        shape(exchange.call, Opcode::read, inode, 0);
+        exchange.inode = &inode;
+        exchange.first = page;
+        exchange.count = count;
+        const std::uint64_t bytes = std::min(count * page_bytes, inode.size - page * page_bytes);
+        exchange.call.offset = page * page_bytes;
+        exchange.call.size = static_cast<std::uint32_t>(count * page_bytes);
+        exchange.call.reply_bytes = fuse::out_header_bytes + static_cast<std::uint32_t>(bytes);
+        exchange.call.payload_pages = static_cast<std::uint32_t>(count);
+        exchange.call.on_end = [](Call&, void* context) {
+            auto& ended = *static_cast<Exchange*>(context);
+            ended.mount.fetched(ended);
+        };
+        exchange.call.on_end_context = &exchange;
+        thread.charge(costs().fuse_submit +
+                      times(rest(costs().readahead_page, costs().fuse_page_reply), count));
+        co_await thread.run();
+        co_await dev_.call_background(thread, exchange.call);
+        page += count;
+    }
+}
+
+void Mount::fetched(Exchange& exchange) {
+    Inode& inode = *exchange.inode;
+    cached_pages_ += inode.cached.add(exchange.first, exchange.count);
+    const auto found =
+        std::find_if(inode.fetches.begin(), inode.fetches.end(), [&](const auto& fetch) {
+            return fetch->first == exchange.first;
+        });
+    (*found)->arrived.wake_all();
+    inode.fetches.erase(found);
+    give_back(exchange);
+}
+
+sim::Task<> Mount::read_direct(Thread& thread,
+                               File& file,
+                               std::uint64_t offset,
+                               std::uint32_t bytes) {
+    Inode& inode = *file.inode;
+    // With FOPEN_DIRECT_IO one READ after the other; with O_DIRECT alone (async_dio) all at once.
+    const bool background = !settings_.direct_io;
+    const std::uint64_t end = std::min<std::uint64_t>(offset + bytes, inode.size);
+    thread.charge(costs().direct_read);
+    std::vector<Exchange*> sent;
+    for (std::uint64_t at = offset; at < end;) {
+        const auto part = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(end - at, settings_.max_pages * page_bytes));
+        Exchange& exchange = take_exchange();
+        Call& call = exchange.call;
+        shape(call, Opcode::read, inode, 0);
+        call.offset = at;
+        call.size = part;
+        call.reply_bytes = fuse::out_header_bytes + part;
+        call.payload_pages = static_cast<std::uint32_t>(pages_of(part));
+        thread.charge(times(costs().fuse_page_submit, call.payload_pages));
+        at += part;
+        if (!background) {
+            co_await request(thread, call);
+            thread.charge(times(costs().fuse_page_resume, call.payload_pages));
+            give_back(exchange);
+            continue;
+        }
+        thread.charge(costs().fuse_submit);
+        co_await thread.run();
+        co_await dev_.call_background(thread, call);
+        sent.push_back(&exchange);
+    }
+    for (Exchange* exchange : sent) {
+        co_await dev_.wait_for(thread, exchange->call);
+        thread.charge(costs().fuse_resume +
+                      times(costs().fuse_page_resume, exchange->call.payload_pages));
+        give_back(*exchange);
+    }
+}
+
+sim::Task<> Mount::drop_cache(Thread& thread, File& file) {
+    Inode& inode = *file.inode;
+    std::uint64_t dropped = inode.cached.count();
+    const PageSet kept = inode.dirty;
+    inode.cached.clear();
+    for (std::uint64_t page = 0; !kept.empty();) {  // dirty pages stay
+        const auto [first, count] = kept.run_from(page);
+        if (count == 0) {
+            break;
+        }
+        dropped -= inode.cached.add(first, count);
+        page = first + count;
+    }
+    inode.markers.clear();
+    cached_pages_ -= dropped;
+    co_await thread.run(costs().syscall + times(costs().drop_page, dropped));
+}
+
+// --- writing
+
+sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes) {
+    Inode& inode = *file.inode;
+    thread.charge(costs().syscall);
+    file.written = true;
+    co_await inode.lock.lock(thread);
+    if (settings_.passthrough) {
+        co_await backing_->write(thread, bytes);
+        inode.attributes_until = Time();
+    } else if (settings_.direct_io || file.o_direct) {
+        co_await write_direct(thread, file, offset, bytes);
+    } else if (settings_.writeback_cache) {
+        co_await write_back(thread, file, offset, bytes);
+    } else {
+        co_await write_through(thread, file, offset, bytes);
+    }
+    inode.size = std::max<std::uint64_t>(inode.size, offset + bytes);
+    inode.lock.unlock();
+    co_await thread.run();
+}
+
+void Mount::shape_write(Call& call, Inode& inode, std::uint64_t offset, std::uint32_t bytes) {
+    shape(call, Opcode::write, inode, 0);
+    call.offset = offset;
+    call.size = bytes;
+    call.bytes_in += bytes;
+    call.payload_pages = static_cast<std::uint32_t>(pages_of(bytes));
+}
+
+sim::Task<> Mount::write_direct(Thread& thread,
+                                File& file,
+                                std::uint64_t offset,
+                                std::uint32_t bytes) {
+    Inode& inode = *file.inode;
+    const bool background = !settings_.direct_io && offset + bytes <= inode.size;
+    thread.charge(costs().direct_write);
+    std::vector<Exchange*> sent;
+    for (std::uint32_t done = 0; done < bytes;) {
+        const std::uint32_t part = std::min(bytes - done, most_bytes());
+        Exchange& exchange = take_exchange();
+        shape_write(exchange.call, inode, offset + done, part);
+        done += part;
+        if (!background) {
+            co_await request(thread, exchange.call);
+            give_back(exchange);
+            continue;
+        }
+        thread.charge(costs().fuse_submit);
+        co_await thread.run();
+        co_await dev_.call_background(thread, exchange.call);
+        sent.push_back(&exchange);
+    }
+    for (Exchange* exchange : sent) {
+        co_await dev_.wait_for(thread, exchange->call);
+        thread.charge(costs().fuse_resume);
+        give_back(*exchange);
+    }
+    const std::uint64_t first = offset / page_bytes;
+    cached_pages_ -= inode.cached.remove(first, pages_of(offset + bytes) - first);
+    inode.attributes_partial = true;
+}
+
+/// Copying into the page cache, as all buffered writes do.
+sim::Task<> Mount::fill_pages(Thread& thread,
+                              Inode& inode,
+                              std::uint64_t offset,
+                              std::uint32_t bytes) {
+    const std::uint64_t first = offset / page_bytes;
+    const std::uint64_t count = pages_of(offset + bytes) - first;
+    const std::uint64_t added = inode.cached.add(first, count);
+    cached_pages_ += added;
+    thread.charge(times(costs().cached_write_page, count - added) +
+                  times(costs().cached_write_new_page, added) + costs().copy_time(bytes));
+    co_await thread.run();
+}
+
+sim::Task<> Mount::write_through(Thread& thread,
+                                 File& file,
+                                 std::uint64_t offset,
+                                 std::uint32_t bytes) {
+    Inode& inode = *file.inode;
+    thread.charge(costs().cached_write);
+    for (std::uint32_t done = 0; done < bytes;) {
+        const std::uint32_t part = std::min(bytes - done, most_bytes());
+        co_await fill_pages(thread, inode, offset + done, part);
+        Exchange& exchange = take_exchange();
+        shape_write(exchange.call, inode, offset + done, part);
+        co_await request(thread, exchange.call);
+        give_back(exchange);
+        done += part;
+    }
+    inode.attributes_partial = true;
+}
+
+sim::Task<> Mount::write_back(Thread& thread,
+                              File& file,
+                              std::uint64_t offset,
+                              std::uint32_t bytes) {
+    Inode& inode = *file.inode;
+    if (attributes_stale(inode)) {
+        co_await getattr(thread, inode);
+    }
+    thread.charge(costs().cached_write);
+    // A page that is not wholly written must be read first, unless it lies beyond the end.
+    const std::uint64_t first = offset / page_bytes;
+    const std::uint64_t end = pages_of(offset + bytes);
+    for (const std::uint64_t page : {first, end - 1}) {
+        const bool whole = offset <= page * page_bytes && offset + bytes >= (page + 1) * page_bytes;
+        if (!whole && !inode.cached.contains(page) && page * page_bytes < inode.size) {
+            co_await fetch(thread, inode, {page, 1, Readahead::none}, false);
+            while (Fetch* on_its_way = fetching(inode, page)) {
+                co_await thread.sleep(on_its_way->arrived);
+            }
+        }
+    }
+    co_await fill_pages(thread, inode, offset, bytes);
+    dirty_pages_ += inode.dirty.add(first, end - first);
+    // Dirty pages beyond the limit: the writer waits until enough of them are written.
+    if (dirty_pages_ + writing_pages_ > settings_.dirty_limit) {
+        co_await flush_dirty(thread, inode, false);
+        while (dirty_pages_ + writing_pages_ > settings_.dirty_limit && writing_pages_ > 0) {
+            co_await thread.sleep(writeback_done_);
+        }
+    }
+}
+
+sim::Task<> Mount::flush_dirty(Thread& thread, Inode& inode, bool wait) {
+    while (!inode.dirty.empty()) {
+        const auto [first, run] = inode.dirty.first_run();
+        const std::uint64_t count = std::min<std::uint64_t>(run, most_bytes() / page_bytes);
+        inode.dirty.remove(first, count);
+        dirty_pages_ -= count;
+        writing_pages_ += count;
+        ++inode.writing_back;
+        Exchange& exchange = take_exchange();
+        const std::uint64_t end = std::min((first + count) * page_bytes, inode.size);
+        shape_write(exchange.call,
+                    inode,
+                    first * page_bytes,
+                    static_cast<std::uint32_t>(end - first * page_bytes));
+        exchange.inode = &inode;
+        exchange.first = first;
+        exchange.count = count;
+        exchange.call.on_end = [](Call&, void* context) {
+            auto& ended = *static_cast<Exchange*>(context);
+            ended.mount.written_back(ended);
+        };
+        exchange.call.on_end_context = &exchange;
+        exchange.call.flags.set(fuse::Flag::force);
+        thread.charge(costs().fuse_submit +
+                      times(rest(costs().writeback_page, costs().fuse_page_write), count));
+        co_await thread.run();
+        co_await dev_.call_background(thread, exchange.call);
+    }
+    while (wait && inode.writing_back > 0) {
+        co_await thread.sleep(writeback_done_);
+    }
+}
+
+void Mount::written_back(Exchange& exchange) {
+    writing_pages_ -= exchange.count;
+    --exchange.inode->writing_back;
+    writeback_done_.wake_all();
+    give_back(exchange);
+}
+
+sim::Task<> Mount::fsync(Thread& thread, File& file) {
+    Inode& inode = *file.inode;
+    thread.charge(costs().syscall + costs().vfs.fsync);
+    co_await inode.lock.lock(thread);
+    if (settings_.writeback_cache) {
+        co_await flush_dirty(thread, inode, true);
+    }
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, Opcode::fsync, inode, 0);
+    co_await request(thread, exchange.call);
+    give_back(exchange);
+    inode.lock.unlock();
+    co_await thread.run();
+}
+
+}  // namespace fusesim::vfs

@@ -1,0 +1,78 @@
+#pragma once
+
+#include "sim/statistics.h"
+#include "vfs/mount.h"
+#include "workload/operations.h"
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace fusesim::workload {
+
+/// When the threads begin and end.
+struct NativeRun {
+    sim::Time warm_up;
+    std::optional<sim::Time> duration;
+    std::optional<std::uint64_t> operations;  ///< of each thread
+    std::uint64_t seed = 1;
+    host::Affinity affinity;
+    std::function<void()> begin_window;    ///< called when the warm-up is over
+    std::function<void(double)> progress;  ///< share of the run that is done; may be empty
+};
+
+/// What was measured of one kind of call.
+struct CallStatistics {
+    std::string_view name;
+    std::uint64_t count = 0;
+    std::uint64_t bytes = 0;
+    sim::Tally latency;
+};
+
+/// Threads that issue operations on a mount.
+class Native {
+  public:
+    Native(vfs::Mount& mount, host::Cpu& cpu, const NativeConfig& config, NativeRun run);
+    ~Native();
+
+    /// Every kind of call that was made, in the order of Op; close() last.
+    std::vector<const CallStatistics*> calls() const;
+
+    /// Steps done inside the window, of all threads.
+    std::uint64_t steps() const { return steps_; }
+
+    /// Length of the window.
+    sim::Time window() const;
+
+    sim::Time cpu_time(host::Work work) const;
+
+  private:
+    struct Worker;
+    static constexpr std::size_t close_call = 9;  // after the last Op
+
+    void lay_out(Worker& worker, unsigned number);
+    sim::Task<> live(Worker& worker);
+    sim::Task<> open_window();
+    sim::Task<> perform(Worker& worker, const Step& step, sim::Time began);
+    void count(std::size_t call, sim::Time began, std::uint64_t bytes = 0);
+    bool over(const Worker& worker) const;
+
+    sim::Time now() const { return cpu_.engine().now(); }
+
+    vfs::Mount& mount_;
+    host::Cpu& cpu_;
+    NativeConfig config_;
+    NativeRun run_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::array<CallStatistics, close_call + 1> calls_;
+    std::uint64_t steps_ = 0;
+    std::uint64_t done_ = 0;  // steps of the whole run, for the progress
+    sim::Time window_begin_;
+    sim::Time last_end_;
+};
+
+}  // namespace fusesim::workload
