@@ -23,11 +23,13 @@ Thread::Thread(Cpu& cpu, std::string name, Group group, Affinity affinity)
 }
 
 Thread::~Thread() {
-    if (state_ == State::runnable) {
-        core_->run_queue_.erase(core_->run_queue_.iterator_to(*this));
-    } else if (core_ != nullptr && core_->current_ == this) {
+    if (core_ != nullptr && core_->current_ == this) {
         core_->current_ = nullptr;
         core_->cancel();
+    }
+    if (queued()) {
+        core_->load_ -= delayed() ? 0 : 1;
+        core_->dequeue_fair(*this, false);
     }
 }
 
@@ -81,7 +83,7 @@ sim::Task<> Thread::sleep_for(Time span) {
 void Thread::exit() {
     if (state_ == State::running) {
         state_ = State::off;
-        core_->release();
+        core_->release(false);
     }
 }
 
@@ -93,6 +95,76 @@ void Thread::woken() {
     cpu_.wake(*this);
 }
 
+Core::Core(Cpu& cpu, unsigned id)
+    : cpu_(cpu),
+      id_(id),
+      groups_{GroupEntity(cpu.profile().scheduler.base_slice),
+              GroupEntity(cpu.profile().scheduler.base_slice),
+              GroupEntity(cpu.profile().scheduler.base_slice)},
+      root_(cpu.profile().scheduler.base_slice) {}
+
+Core::GroupEntity& Core::group_of(const Thread& thread) {
+    const bool apart = cpu_.profile().scheduler.sched_autogroup_enabled;
+    return groups_[apart ? static_cast<std::size_t>(thread.group()) : 0];
+}
+
+void Core::enqueue_fair(Thread& thread) {
+    const Time now = cpu_.engine().now();
+    GroupEntity& group = group_of(thread);
+    group.threads.enqueue(thread, now);
+    if (!group.queued() || group.delayed()) {
+        root_.enqueue(group, now);
+    }
+}
+
+void Core::dequeue_fair(Thread& thread, bool sleeps) {
+    const Time now = cpu_.engine().now();
+    GroupEntity& group = group_of(thread);
+    if (thread.delayed()) {
+        group.threads.dequeue_delayed(thread, now);
+    } else if (!group.threads.dequeue(thread, now, sleeps)) {
+        return;
+    }
+    if (group.threads.size() == 0 && !group.delayed()) {
+        root_.dequeue(group, now, true);
+    }
+}
+
+void Core::run_fair(Thread& thread) {
+    const Time now = cpu_.engine().now();
+    GroupEntity& group = group_of(thread);
+    group.threads.run(thread, now);
+    root_.run(group, now);
+}
+
+// Whoever sleeps in debt and is picked has paid it back: it leaves now.
+Thread* Core::pick() {
+    const Time now = cpu_.engine().now();
+    while (root_.size() > 0) {
+        auto& group = static_cast<GroupEntity&>(root_.pick(now));
+        if (group.delayed()) {
+            root_.dequeue_delayed(group, now);
+            continue;
+        }
+        auto& thread = static_cast<Thread&>(group.threads.pick(now));
+        if (!thread.delayed()) {
+            return &thread;
+        }
+        dequeue_fair(thread, true);
+    }
+    return nullptr;
+}
+
+// Compared are the two threads, or where they are in different groups, these.
+bool Core::preempts(Thread& woken) {
+    const Time now = cpu_.engine().now();
+    GroupEntity& group = group_of(woken);
+    if (&group == &group_of(*current_)) {
+        return group.threads.update(now) || group.threads.preempts(woken);
+    }
+    return root_.update(now) || root_.preempts(group);
+}
+
 void Core::give(Thread& thread) {
     const Time now = cpu_.engine().now();
     current_ = &thread;
@@ -102,60 +174,63 @@ void Core::give(Thread& thread) {
     thread.debt_ += cpu_.cold_start(now - idle_since_) + cpu_.costs().recorder_cold;
     thread.slept_ = false;  // going to sleep and coming back is part of what was measured
     busy_.set(now, 1);
-    slice_began_ = now;
+    ++load_;
+    enqueue_fair(thread);
+    run_fair(thread);
     plan();
 }
 
-void Core::enqueue(Thread& thread, bool preempts) {
+void Core::enqueue(Thread& thread, bool may_preempt) {
     thread.core_ = this;
     thread.state_ = Thread::State::runnable;
-    if (preempts) {
-        run_queue_.push_front(thread);
-        make_way_ = true;
-    } else {
-        run_queue_.push_back(thread);
-    }
+    ++load_;
+    enqueue_fair(thread);
+    make_way_ = make_way_ || (may_preempt && preempts(thread));
     if (computing_) {
         plan();  // the current thread is preempted, or its slice now has an end
     }
 }
 
-void Core::requeue() {
+void Core::release(bool sleeps) {
     Thread& thread = *current_;
-    thread.state_ = Thread::State::runnable;
-    // Behind whoever preempted it, or at the end of the queue when its slice is over.
-    if (std::exchange(make_way_, false)) {
-        run_queue_.insert(std::next(run_queue_.begin()), thread);
-    } else {
-        run_queue_.push_back(thread);
-    }
-    release();
+    --load_;
+    dequeue_fair(thread, sleeps);
+    reschedule();
 }
 
-void Core::release() {
-    current_ = nullptr;
-    cancel();
+void Core::reschedule() {
+    const Time now = cpu_.engine().now();
+    Thread* const previous = current_;
     computing_ = false;
     make_way_ = false;
-    dispatch();
-}
-
-void Core::dispatch() {
-    const Time now = cpu_.engine().now();
-    if (run_queue_.empty()) {
+    cancel();
+    Thread* const next = pick();
+    if (next == previous && next != nullptr) {
+        plan();
+        return;
+    }
+    if (previous->state_ == Thread::State::running) {
+        previous->state_ = Thread::State::runnable;
+    }
+    group_of(*previous).threads.stop(now);
+    root_.stop(now);
+    current_ = nullptr;
+    if (next == nullptr) {
         idle_since_ = now;
         busy_.set(now, 0);
         return;
     }
-    Thread& next = run_queue_.front();
-    run_queue_.pop_front();
+    dispatch(*next);
+}
+
+void Core::dispatch(Thread& next) {
     current_ = &next;
     next.state_ = Thread::State::running;
     next.charge(cpu_.costs().context_switch);
     if (std::exchange(next.slept_, false)) {
         next.charge(cpu_.costs().block);
     }
-    slice_began_ = now;
+    run_fair(next);
     plan();
 }
 
@@ -172,15 +247,16 @@ void Core::settle_account() {
 void Core::plan() {
     settle_account();
     if (make_way_ && current_->debt_ > Time() && current_->must_pay_ == Time()) {
-        requeue();
+        reschedule();
         return;
     }
     const Time now = cpu_.engine().now();
     Time end = now + current_->debt_;
     if (make_way_) {
         end = now + current_->must_pay_;
-    } else if (!run_queue_.empty() && current_->debt_ > Time()) {
-        end = std::min(end, std::max(now, slice_began_ + cpu_.profile().scheduler.base_slice));
+    } else if (current_->debt_ > Time()) {
+        const Time slice_end = std::min(root_.slice_end(), group_of(*current_).threads.slice_end());
+        end = std::min(end, std::max(now, slice_end));
     }
     cpu_.engine().schedule(*this, end);
 }
@@ -190,14 +266,14 @@ void Core::fire() {
     computing_ = false;
     Thread& thread = *current_;
     if (thread.debt_ > Time()) {
-        requeue();  // its slice is over
+        reschedule();  // its slice is over
         return;
     }
     const Thread::Then then = std::exchange(thread.then_, Thread::Then::go_on);
     if (then != Thread::Then::go_on) {
         thread.state_ = Thread::State::off;
         thread.slept_ = true;
-        release();
+        release(true);
     }
     if (then != Thread::Then::sleep) {
         cpu_.resume(thread);
@@ -295,14 +371,16 @@ Core& Cpu::place(const Thread& thread) const {
 }
 
 void Cpu::wake(Thread& thread) {
-    Core& core = place(thread);
+    // Whoever is still queued goes on where it is.
+    Core& core = thread.delayed() ? *thread.core_ : place(thread);
     if (active_ != nullptr && active_ != &thread) {
         active_->charge_unpreemptible(wake_cost(core));
     }
     if (core.idle()) {
         core.give(thread);
     } else {
-        // Simplified: who wakes from another core lets the running thread run on.
+        // Simplified: who wakes from another core lets the running thread run on. The kernel marks
+        // it to be preempted on its next return to user mode, but sends no interrupt.
         const bool here = active_ == nullptr || active_->core_ == &core;
         core.enqueue(thread, here && profile_.scheduler.wakeup_preemption);
     }

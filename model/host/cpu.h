@@ -1,13 +1,13 @@
 #pragma once
 
+#include "host/fair_queue.h"
 #include "host/profile.h"
 #include "sim/engine.h"
 #include "sim/random.h"
 #include "sim/statistics.h"
 #include "sim/wait_queue.h"
 
-#include <boost/intrusive/list.hpp>
-
+#include <array>
 #include <coroutine>
 #include <cstdint>
 #include <memory>
@@ -26,12 +26,9 @@ using Affinity = std::vector<unsigned>;
 enum class Work { user, kernel };
 enum class Group { application, daemon, kernel };
 
-struct InRunQueue;
-using RunQueueHook = boost::intrusive::list_base_hook<boost::intrusive::tag<InRunQueue>>;
-
 /// A thread of the simulated host: it computes only while it has a core. Its costs are added up by
 /// charge() and waited for once, by run() or on the way to sleep.
-class Thread final : private sim::Waiter, public RunQueueHook {
+class Thread final : private sim::Waiter, private FairEntity {
   public:
     Thread(Cpu& cpu, std::string name, Group group, Affinity affinity = {});
     ~Thread();
@@ -107,17 +104,17 @@ class Thread final : private sim::Waiter, public RunQueueHook {
     bool slept_ = false;  // gave up its core of its own will since it last ran
 };
 
-/// One core: a run queue in order of arrival, preemption by whoever is woken, time slices, idle
-/// states.
+/// One core: its fair run queue, preemption by whoever is woken, time slices, idle states.
 class Core final : private sim::Timer {
   public:
-    Core(Cpu& cpu, unsigned id) : cpu_(cpu), id_(id) {}
+    Core(Cpu& cpu, unsigned id);
 
     unsigned id() const { return id_; }
 
     bool idle() const { return current_ == nullptr; }
 
-    std::size_t load() const { return run_queue_.size() + (idle() ? 0 : 1); }
+    /// Threads that run or want to.
+    std::size_t load() const { return load_; }
 
     const sim::TimeAverage& busy() const { return busy_; }
 
@@ -127,11 +124,24 @@ class Core final : private sim::Timer {
     friend class Cpu;
     friend class Thread;
 
-    void give(Thread& thread);                    // the core is idle
-    void enqueue(Thread& thread, bool preempts);  // the core is busy
-    void release();                               // the current thread leaves
-    void requeue();                               // the current thread waits for its next turn
-    void dispatch();
+    /// The threads of one session on this core share as one (models a task group's sched_entity).
+    struct GroupEntity final : FairEntity {
+        explicit GroupEntity(sim::Time slice) : threads(slice) {}
+
+        FairQueue threads;
+    };
+
+    GroupEntity& group_of(const Thread& thread);
+    void give(Thread& thread);                       // the core is idle
+    void enqueue(Thread& thread, bool may_preempt);  // the core is busy
+    void enqueue_fair(Thread& thread);
+    void dequeue_fair(Thread& thread, bool sleeps);
+    void run_fair(Thread& thread);
+    Thread* pick();
+    bool preempts(Thread& woken);
+    void release(bool sleeps);  // the current thread leaves
+    void reschedule();          // whoever is to run next, perhaps the current thread again
+    void dispatch(Thread& next);
     void plan();  // (re)schedules the end of the present burst
     void settle_account();
     void fire() override;
@@ -139,18 +149,18 @@ class Core final : private sim::Timer {
     Cpu& cpu_;
     unsigned id_;
     Thread* current_ = nullptr;
-    boost::intrusive::list<Thread, boost::intrusive::base_hook<RunQueueHook>> run_queue_;
+    std::array<GroupEntity, 3> groups_;
+    FairQueue root_;
+    std::size_t load_ = 0;
     sim::Time idle_since_;
-    sim::Time slice_began_;
     sim::Time burst_began_;
     bool computing_ = false;
-    bool make_way_ = false;  // whoever was woken last preempts the current thread
+    bool make_way_ = false;  // the current thread is to be preempted
     sim::TimeAverage busy_;
 };
 
-/// The cores of one machine and the scheduler's choice among them. First version: wake-up
-/// placement as select_idle_sibling() decides it within one cache domain; on a core, whoever is
-/// woken there goes first if wake-up preemption is on, and slices are taken in turn.
+/// The cores of one machine and the scheduler's choice among them: wake-up placement as
+/// select_idle_sibling() decides it within one cache domain.
 class Cpu {
   public:
     Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed);

@@ -201,6 +201,9 @@ void bind(config::Map& map, SchedulerConfig& c) {
     map.field("wakeup_preemption",
               c.wakeup_preemption,
               "a woken thread preempts the one that runs on its core");
+    map.field("sched_autogroup_enabled",
+              c.sched_autogroup_enabled,
+              "application, daemon and kernel share a core as groups, not thread by thread");
     map.field("halt_poll",
               c.halt_poll,
               Time(),

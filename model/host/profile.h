@@ -126,6 +126,9 @@ struct SchedulerConfig {
     sim::Time base_slice = 2800_us;  // kernel/sched/fair.c, 8 CPUs and more
     sim::Time turn;                  ///< measured: how long equals run before they change places
     bool wakeup_preemption = false;  ///< a woken thread preempts the one that runs on its core
+    /// Threads of the application, of the daemon and of the kernel share a core as three groups, as
+    /// programs of different sessions do; else as equals.
+    bool sched_autogroup_enabled = true;
     /// How long an idle core polls before it halts (haltpoll; zero: halts at once).
     sim::Time halt_poll;
     /// A halted virtual CPU looks preempted to the guest's scheduler, which then does not take it

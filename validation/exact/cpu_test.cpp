@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 using namespace fusesim;
 using namespace fusesim::sim::literals;
@@ -26,20 +27,51 @@ Task<> compute(Thread& thread, Time cost, Time& ended) {
     thread.exit();
 }
 
-Task<> sleep_then_compute(Thread& thread, sim::WaitQueue& queue, Time cost, Time& ended) {
-    co_await thread.sleep(queue);
-    co_await thread.run(cost);
-    ended = thread.cpu().engine().now();
-    thread.exit();
-}
+/// A sleeper and who wakes it with a bell; both then compute on.
+struct Bell {
+    validation::Simulation sim;
+    Cpu cpu;
+    sim::WaitQueue queue;
+    Thread waker;
+    Thread sleeper;
+    Time sleeper_first;  // computes this before it sleeps
+    Time waker_first = 20_us;
+    Time waker_ended;
+    Time sleeper_ended;
 
-Task<> wake_then_compute(Thread& thread, sim::WaitQueue& queue, Time first, Time after, Time& end) {
-    co_await thread.run(first);
-    queue.wake_one();
-    co_await thread.run(after);
-    end = thread.cpu().engine().now();
-    thread.exit();
-}
+    explicit Bell(const host::HostProfile& profile,
+                  Affinity waker_on = {},
+                  Affinity sleeper_on = {},
+                  Group sleeper_group = Group::application)
+        : cpu(sim.engine, profile, 1),
+          queue(sim.engine, "bell"),
+          waker(cpu, "waker", Group::application, std::move(waker_on)),
+          sleeper(cpu, "sleeper", sleeper_group, std::move(sleeper_on)) {}
+
+    Task<> sleep() {
+        if (sleeper_first > Time()) {
+            co_await sleeper.run(sleeper_first);
+        }
+        co_await sleeper.sleep(queue);
+        co_await sleeper.run(10_us);
+        sleeper_ended = sim.engine.now();
+        sleeper.exit();
+    }
+
+    Task<> wake() {
+        co_await waker.run(waker_first);
+        queue.wake_one();
+        co_await waker.run(30_us);
+        waker_ended = sim.engine.now();
+        waker.exit();
+    }
+
+    void run() {
+        sim.engine.spawn("sleeper", sleep());
+        sim.engine.spawn("waker", wake());
+        sim.engine.run();
+    }
+};
 
 }  // namespace
 
@@ -75,62 +107,112 @@ TEST_CASE("two threads on two cores do not wait for each other", "[exact]") {
     CHECK(b_ended == 53_us);
 }
 
-TEST_CASE("without preemption the woken thread waits for the waker, with it the waker waits",
-          "[exact]") {
-    for (const bool preemption : {false, true}) {
+TEST_CASE("a woken thread preempts its waker from the moment that it has run less", "[exact]") {
+    struct Case {
+        bool preemption;
+        Time waker_first;
+        bool preempts;
+    };
+
+    // The sleeper has run for 3 idle exit + 5 when it sleeps, the waker for 2 switch + waker_first
+    // when it rings.
+    const Case cases[] = {
+        {true, 6_us, false}, {true, 6_us + 1_ps, true}, {true, 20_us, true}, {false, 20_us, false}};
+    for (const Group group : {Group::application, Group::daemon}) {
+        for (const Case& c : cases) {
+            host::HostProfile profile = validation::paper_host(1);
+            profile.scheduler.wakeup_preemption = c.preemption;
+            Bell bell(profile, {}, {}, group);
+            bell.sleeper_first = 5_us;
+            bell.waker_first = c.waker_first;
+            bell.run();
+            INFO("preemption " << c.preemption << ", rings after " << c.waker_first.ps() << " ps");
+            const Time rings = 8_us + 2_us + c.waker_first;
+            const Time waker_goes_on = rings + (c.preempts ? 2_us + 10_us + 2_us : Time());
+            CHECK(bell.waker_ended == waker_goes_on + 30_us);
+            CHECK(bell.sleeper_ended == (c.preempts ? rings : bell.waker_ended) + 2_us + 10_us);
+        }
+    }
+}
+
+TEST_CASE("a thread that has never run is owed nothing and does not preempt", "[exact]") {
+    host::HostProfile profile = validation::paper_host(1);
+    profile.scheduler.wakeup_preemption = true;
+    Bell bell(profile);
+    bell.run();
+    CHECK(bell.waker_ended == 3_us + 20_us + 30_us);
+    CHECK(bell.sleeper_ended == bell.waker_ended + 2_us + 10_us);
+}
+
+TEST_CASE("a wake-up from another core lets the running thread run on", "[exact]") {
+    host::HostProfile profile = validation::paper_host(2);
+    profile.scheduler.wakeup_preemption = true;
+    Bell bell(profile, {1}, {0});
+    bell.sleeper_first = 5_us;
+    Thread hog(bell.cpu, "hog", Group::application, {0});
+    Time hog_ended;
+    bell.sim.engine.spawn("sleeper", bell.sleep());
+    bell.sim.engine.spawn("hog", compute(hog, 100_us, hog_ended));
+    bell.sim.engine.spawn("waker", bell.wake());
+    bell.sim.engine.run();
+    // Core 0: 3 idle exit and 5 of the sleeper, 2 switch and all of the hog, though core 1 rings
+    // at 23.
+    CHECK(hog_ended == 110_us);
+    CHECK(bell.waker_ended == 53_us);
+    CHECK(bell.sleeper_ended == 110_us + 2_us + 10_us);
+}
+
+TEST_CASE("groups share a core evenly, whatever their number of threads", "[exact]") {
+    for (const bool autogroup : {false, true}) {
         validation::Simulation sim;
         host::HostProfile profile = validation::paper_host(1);
-        profile.scheduler.wakeup_preemption = preemption;
+        profile.scheduler.base_slice = 100_us;
+        profile.scheduler.sched_autogroup_enabled = autogroup;
         Cpu cpu(sim.engine, profile, 1);
-        sim::WaitQueue queue(sim.engine, "bell");
-        Thread waker(cpu, "waker", Group::application);
-        Thread sleeper(cpu, "sleeper", Group::application);
-        Time waker_ended;
-        Time sleeper_ended;
-        sim.engine.spawn("sleeper", sleep_then_compute(sleeper, queue, 10_us, sleeper_ended));
-        sim.engine.spawn("waker", wake_then_compute(waker, queue, 20_us, 30_us, waker_ended));
+        Thread a(cpu, "a", Group::application);
+        Thread b(cpu, "b", Group::application);
+        Thread d(cpu, "d", Group::daemon);
+        Time a_ended;
+        Time b_ended;
+        Time d_ended;
+        sim.engine.spawn("a", compute(a, 100_us, a_ended));
+        sim.engine.spawn("b", compute(b, 100_us, b_ended));
+        sim.engine.spawn("d", compute(d, 100_us, d_ended));
         sim.engine.run();
-        INFO("preemption " << preemption);
-        // The waker rings at 3 + 20.
-        CHECK(sleeper_ended == (preemption ? 23_us + 2_us + 10_us : 53_us + 2_us + 10_us));
-        CHECK(waker_ended == (preemption ? 35_us + 2_us + 30_us : 53_us));
+        INFO("groups " << autogroup);
+        if (autogroup) {
+            // Slices of a d b d, each 100 with 3 idle exit or 2 switch in it. Left are 2 of d, then
+            // 3 of a, then 2 of b, each after 2 switch.
+            CHECK(d_ended == 304_us);
+            CHECK(a_ended == 309_us);
+            CHECK(b_ended == 313_us);
+        } else {
+            // Slices of a b d; left are 3, 2 and 2.
+            CHECK(a_ended == 305_us);
+            CHECK(b_ended == 309_us);
+            CHECK(d_ended == 313_us);
+        }
     }
 }
 
 TEST_CASE("a pinned thread is never placed elsewhere; a free one goes to an idle core", "[exact]") {
     for (const bool pinned : {false, true}) {
-        validation::Simulation sim;
-        Cpu cpu(sim.engine, validation::paper_host(2), 1);
-        sim::WaitQueue queue(sim.engine, "bell");
-        Thread waker(cpu, "waker", Group::application, {0});
-        Thread sleeper(cpu, "sleeper", Group::application, pinned ? Affinity{0} : Affinity{});
-        Time waker_ended;
-        Time sleeper_ended;
-        sim.engine.spawn("sleeper", sleep_then_compute(sleeper, queue, 10_us, sleeper_ended));
-        sim.engine.spawn("waker", wake_then_compute(waker, queue, 20_us, 30_us, waker_ended));
-        sim.engine.run();
-        CHECK(sleeper.core()->id() == (pinned ? 0u : 1u));
-        CHECK(sleeper_ended == (pinned ? 53_us + 2_us + 10_us : 23_us + 3_us + 10_us));
-        CHECK(waker_ended == 53_us);
+        Bell bell(validation::paper_host(2), {0}, pinned ? Affinity{0} : Affinity{});
+        bell.run();
+        CHECK(bell.sleeper.core()->id() == (pinned ? 0u : 1u));
+        CHECK(bell.sleeper_ended == (pinned ? 53_us + 2_us + 10_us : 23_us + 3_us + 10_us));
+        CHECK(bell.waker_ended == 53_us);
     }
 }
 
 TEST_CASE("a halted core is passed over where it looks preempted", "[exact]") {
     for (const bool unavailable : {false, true}) {
-        validation::Simulation sim;
         host::HostProfile profile = validation::paper_host(2);
         profile.scheduler.halted_is_unavailable = unavailable;
         profile.scheduler.halt_poll = 10_us;
-        Cpu cpu(sim.engine, profile, 1);
-        sim::WaitQueue queue(sim.engine, "bell");
-        Thread waker(cpu, "waker", Group::application, {0});
-        Thread sleeper(cpu, "sleeper", Group::application);
-        Time waker_ended;
-        Time sleeper_ended;
-        sim.engine.spawn("sleeper", sleep_then_compute(sleeper, queue, 10_us, sleeper_ended));
-        sim.engine.spawn("waker", wake_then_compute(waker, queue, 20_us, 30_us, waker_ended));
-        sim.engine.run();
-        CHECK(sleeper.core()->id() == (unavailable ? 0u : 1u));
+        Bell bell(profile, {0});
+        bell.run();
+        CHECK(bell.sleeper.core()->id() == (unavailable ? 0u : 1u));
     }
 }
 

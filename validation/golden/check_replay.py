@@ -7,21 +7,16 @@
 - Two runs give the same bytes.
 - Every opcode has as many requests as the trace.
 - The phases of every opcode add up to its mean latency.
-- The mean latency of every opcode with 100 requests or more is within 25 % of the recorded one,
-  but for the misses listed below.
+- The mean latency of every opcode with 100 requests or more is within 25 % of the recorded one.
 - No prediction has changed: requests and stations are those of EXPECTED.json.
 """
 
 import json
-import os
 import subprocess
 import sys
 
 TOLERANCE = 0.25
 ENOUGH = 100
-
-# Known misses, each with its own bound; traces/README.md says what is suspected.
-MISSES = {("small-files", "RELEASE"): 0.40}
 
 
 def run(*command):
@@ -53,8 +48,7 @@ def problems(fusesim, trace, expected):
             error = both["simulated"]["latency_s"]["mean"] / recorded - 1
             line = f"{opcode}: mean {recorded * 1e6:.2f} us recorded, {error:+.1%} simulated"
             print(line)
-            name = os.path.splitext(os.path.basename(trace))[0]
-            if abs(error) > MISSES.get((name, opcode), TOLERANCE):
+            if abs(error) > TOLERANCE:
                 yield line
 
     got = {key: result[key] for key in ("requests", "stations")}
