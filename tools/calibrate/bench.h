@@ -1,10 +1,10 @@
 #pragma once
 
+#include "process.h"
+
 #include <sched.h>
-#include <sys/types.h>
 
 #include <cstddef>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,14 +34,10 @@ double tick_ns();
 /// What one stamp costs, in nanoseconds; measured once.
 double stamp_ns();
 
-/// Moves the calling process to one core. Throws commands-level failures as std::runtime_error.
-void pin(int core);
-
-/// Lets the calling process run on the given cores.
-void run_on(const std::vector<int>& cores);
-
-/// The cores that this process may use.
-std::vector<int> usable_cores();
+using real::Child;
+using real::pin;
+using real::run_on;
+using real::usable_cores;
 
 /// Memory that children share; zeroed, touched, freed with the object.
 class Shared {
@@ -59,29 +55,6 @@ class Shared {
   private:
     void* memory_;
     std::size_t bytes_;
-};
-
-/// A child process that runs a function and dies with this one.
-class Child {
-  public:
-    explicit Child(const std::function<void()>& work);
-    ~Child();  ///< kills it if it still runs
-    Child(const Child&) = delete;
-    Child& operator=(const Child&) = delete;
-
-    pid_t pid() const { return pid_; }
-
-    /// Whether it has ended by itself; says so once.
-    bool ended();
-
-    /// Waits for it; returns its exit code, or -1 if it was killed.
-    int wait();
-
-    /// Ends it with a signal and waits.
-    void stop(int signal);
-
-  private:
-    pid_t pid_;
 };
 
 /// Another scheduling policy for as long as this lives; children inherit it.

@@ -345,7 +345,8 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
     profile.slice = told_slice();
     profile.turn = measure_turn(home, 3 * plan.seconds);
     pin(home);
-    const std::filesystem::path directory = private_mounts();
+    const real::PrivateMounts own_mounts;
+    const std::filesystem::path directory = own_mounts.directory();
     AcrossCores across;
     std::vector<double> stayed;
     std::vector<Values> repeats;

@@ -1,20 +1,13 @@
 #include "null_mount.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <stdexcept>
 #include <system_error>
-#include <thread>
 
 namespace fusesim::calibrate {
 
@@ -26,47 +19,25 @@ namespace {
 
 }  // namespace
 
-std::filesystem::path private_mounts() {
-    const std::filesystem::path base = "/mnt";
-    if (unshare(CLONE_NEWNS) != 0) {
-        fail("a private mount table");
-    }
-    if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-        fail("a private mount table");
-    }
-    if (mount("fusesim", base.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=64m") != 0) {
-        fail("a tmpfs on " + base.string());
-    }
-    return base;
-}
-
 NullMount::NullMount(const Setup& setup) {
     static int number = 0;
     const std::string name = std::to_string(++number);
-    point_ = setup.directory / ("nullfs" + name);
-    std::filesystem::create_directories(point_);
     log_path_ = setup.directory / ("stamps" + name);
     std::string options = setup.options;
     if (setup.stamped) {
         options += ",stamps=" + log_path_.string();
     }
-    daemon_ = std::make_unique<Child>([&] {
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        const sched_param none{};
-        sched_setscheduler(0, setup.policy, &none);
-        if (setup.core >= 0) {
-            pin(setup.core);
-        }
-        std::vector<const char*> arguments{setup.daemon.c_str(), "-f", "-o", options.c_str()};
-        if (!setup.multi_threaded) {
-            arguments.push_back("-s");
-        }
-        arguments.push_back(point_.c_str());
-        arguments.push_back(nullptr);
-        execv(setup.daemon.c_str(), const_cast<char* const*>(arguments.data()));
-        fail(setup.daemon.string());
-    });
-    wait_until_mounted();
+    real::DaemonMount::Setup mount;
+    mount.command = {setup.daemon.string(), "-f", "-o", options};
+    if (!setup.multi_threaded) {
+        mount.command.push_back("-s");
+    }
+    mount.point = setup.directory / ("nullfs" + name);
+    mount.policy = setup.policy;
+    if (setup.core >= 0) {
+        mount.cores = {setup.core};
+    }
+    mount_ = std::make_unique<real::DaemonMount>(mount);
     if (setup.stamped) {
         map_log();
     }
@@ -76,29 +47,9 @@ NullMount::~NullMount() {
     if (log_ != nullptr) {
         munmap(log_, log_bytes_);
     }
-    umount2(point_.c_str(), MNT_DETACH);
-    daemon_->stop(SIGTERM);
+    mount_.reset();
     std::error_code none;
     std::filesystem::remove(log_path_, none);
-    std::filesystem::remove(point_, none);
-}
-
-void NullMount::wait_until_mounted() {
-    struct stat above {};
-
-    stat(point_.parent_path().c_str(), &above);
-    for (int i = 0; i < 2000; ++i) {
-        struct stat here {};
-
-        if (stat(point_.c_str(), &here) == 0 && here.st_dev != above.st_dev) {
-            return;
-        }
-        if (daemon_->ended()) {
-            break;
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    throw std::runtime_error("nullfs did not mount");
 }
 
 void NullMount::map_log() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bench.h"
+#include "mounts.h"
 #include "stamps.h"
 
 #include <filesystem>
@@ -9,11 +10,6 @@
 #include <vector>
 
 namespace fusesim::calibrate {
-
-/// Gives this process a mount table of its own with a small tmpfs to mount in, so that
-/// nothing stays behind however it ends. Throws std::system_error where that is not allowed.
-/// Returns the directory.
-std::filesystem::path private_mounts();
 
 /// A null file system of the reference daemons, mounted while this object lives.
 class NullMount {
@@ -33,7 +29,7 @@ class NullMount {
     NullMount(const NullMount&) = delete;
     NullMount& operator=(const NullMount&) = delete;
 
-    std::string file() const { return (point_ / "file0").string(); }
+    std::string file() const { return (mount_->point() / "file0").string(); }
 
     /// Forgets what the daemon has logged.
     void clear();
@@ -42,12 +38,10 @@ class NullMount {
     std::vector<stamps::Served> served() const;
 
   private:
-    void wait_until_mounted();
     void map_log();
 
-    std::filesystem::path point_;
     std::filesystem::path log_path_;
-    std::unique_ptr<Child> daemon_;
+    std::unique_ptr<real::DaemonMount> mount_;
     stamps::Log* log_ = nullptr;
     std::size_t log_bytes_ = 0;
 };

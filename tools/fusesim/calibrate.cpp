@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "ladder.h"
+#include "mounts.h"
 #include "profile.h"
 
 #include <fmt/format.h>
@@ -31,14 +32,8 @@ std::filesystem::path find_daemon(const std::string& asked) {
         }
         return asked;
     }
-    std::error_code none;
-    const auto here = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
-    for (const auto& place : {here / "nullfs",
-                              here / "../../kernel-ref/daemons/nullfs",
-                              here / "../libexec/fusesim/nullfs"}) {
-        if (access(place.c_str(), X_OK) == 0) {
-            return std::filesystem::canonical(place);
-        }
+    if (const auto found = real::find_daemon("nullfs"); !found.empty()) {
+        return found;
     }
     throw Unavailable(
         "calibrate needs the nullfs daemon; build it (libfuse3-dev 3.14 or newer) "

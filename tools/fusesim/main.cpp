@@ -20,6 +20,7 @@ namespace {
 // One line a command: the whole command line in one table.
 const std::initializer_list<commands::Add> all_commands = {
     commands::add_run,
+    commands::add_measure,
     commands::add_replay,
 #ifdef FUSESIM_RECORDER
     commands::add_record,

@@ -1,0 +1,598 @@
+#include "load.h"
+
+#include "files.h"
+#include "process.h"
+#include "workload/operations.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <initializer_list>
+#include <limits>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+namespace fusesim::measure {
+
+using workload::NativeConfig;
+using workload::Op;
+using workload::Step;
+
+namespace {
+
+constexpr std::size_t page = 4096;
+constexpr std::size_t directory_buffer = 32'768;  // what glibc's readdir() asks for
+constexpr std::size_t warming_read = 131'072;
+constexpr std::int64_t longest_sleep = 50'000'000;  // ns; an interrupt is noticed after it
+
+struct Free {
+    void operator()(char* memory) const { std::free(memory); }
+};
+
+bool has(const NativeConfig& workload, std::initializer_list<Op> wanted) {
+    return std::any_of(workload.operations.begin(),
+                       workload.operations.end(),
+                       [&](const workload::OperationConfig& operation) {
+                           return std::find(wanted.begin(), wanted.end(), operation.op) !=
+                                  wanted.end();
+                       });
+}
+
+double seconds(const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+}
+
+std::size_t kind_of(Op op) {
+    return static_cast<std::size_t>(op);
+}
+
+}  // namespace
+
+std::string call_name(std::size_t kind) {
+    return kind == close_call ? "close" : std::string(to_text(static_cast<Op>(kind)));
+}
+
+std::int64_t now_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+double own_cost_ns() {
+    constexpr int calls = 20'000;
+    Latencies latencies;
+    std::int64_t least = 0;
+    for (int batch = 0; batch < 5; ++batch) {
+        const std::int64_t began = now_ns();
+        for (int i = 0; i < calls; ++i) {
+            const std::int64_t before = now_ns();
+            latencies.add(now_ns() - before);
+        }
+        const std::int64_t took = now_ns() - began;
+        least = batch == 0 ? took : std::min(least, took);
+    }
+    return static_cast<double>(least) / calls;
+}
+
+/// One thread of the application.
+class Load::Thread {
+  public:
+    Thread(const system::Scenario& scenario, Control& control, unsigned number, std::uint64_t seed)
+        : workload_(scenario.workload),
+          affinity_(scenario.workload.affinity),
+          control_(control),
+          number_(number),
+          stream_(workload_, number, seed) {}
+
+    ~Thread() { join(); }
+
+    Thread(const Thread&) = delete;
+    Thread& operator=(const Thread&) = delete;
+
+    void start() {
+        thread_ = std::thread([this] { run(); });
+    }
+
+    void join() {
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+
+    const Done& done() const { return done_; }
+
+    const std::string& failure() const { return failure_; }
+
+    std::int64_t ended() const { return ended_; }
+
+    std::int64_t dropping() const { return dropping_; }
+
+    std::uint64_t steps() const { return progress_.load(std::memory_order_relaxed); }
+
+  private:
+    /// Everybody meets as often, whatever happened to this one.
+    void run() {
+        attempt([this] { prepare(); });
+        control_.meet();
+        control_.meet();
+        if (control_.operations) {
+            attempt([this] { work_until_warm(); });
+            control_.meet();
+            control_.meet();
+            attempt([this] { work_through(); });
+        } else {
+            attempt([this] { work_until_end(); });
+        }
+        control_.done();
+        control_.meet();
+        control_.meet();
+        tidy_up();
+    }
+
+    template <class Work>
+    void attempt(Work work) {
+        if (control_.failed) {
+            return;
+        }
+        try {
+            work();
+        } catch (const std::exception& error) {
+            failure_ = error.what();
+            control_.failed = true;
+        }
+    }
+
+    void prepare();
+    void open_files();
+    void fill_caches();
+    void tidy_up();
+
+    void work_until_warm();
+    void work_through();
+    void work_until_end();
+
+    /// The next step, when it is due; false if it never will be. Adds to done_ if `counted` or, in
+    /// a run of a given duration, if it ends within the window.
+    bool work(std::int64_t until, bool counted);
+    std::int64_t wait_for_turn(std::int64_t until);
+    void drop_caches();
+    void perform(const Step& step, std::int64_t began);
+    void begin_window();
+    void end_window();
+
+    // One call each. They end what they time by timed().
+    void timed(std::size_t kind, std::int64_t began) {
+        const std::int64_t now = now_ns();
+        if (in_window(now)) {
+            done_.calls[kind].add(now - began);
+        }
+        finished_ = now;
+    }
+
+    bool in_window(std::int64_t now) {
+        if (counting_ || control_.operations) {
+            return counting_ && (control_.operations || now <= control_.until);
+        }
+        if (now <= control_.warm_until || now > control_.until) {
+            return false;
+        }
+        begin_window();
+        return true;
+    }
+
+    void open_and_close(const Step& step, std::int64_t began);
+    void list(std::int64_t began);
+    void transfer(const Step& step, std::int64_t began);
+
+    [[noreturn]] static void fail(const std::string& what) {
+        throw std::runtime_error(fmt::format("{}: {}", what, std::strerror(errno)));
+    }
+
+    const NativeConfig& workload_;
+    const std::optional<std::vector<unsigned>>& affinity_;
+    Control& control_;
+    unsigned number_;
+    workload::OperationStream stream_;
+    std::thread thread_;
+    std::string failure_;
+
+    int directory_ = -1;
+    std::vector<int> files_;
+    std::vector<std::string> file_names_;
+    std::unique_ptr<char, Free> buffer_;
+
+    std::int64_t arrival_ = 0;   // of the last step, with a rate
+    std::int64_t finished_ = 0;  // end of the last call
+    bool counting_ = false;      // within the window
+    Done done_;
+    std::int64_t dropping_ = 0;
+    std::int64_t ended_ = 0;
+    double user_before_ = 0;
+    double system_before_ = 0;
+    std::atomic<std::uint64_t> progress_{0};
+};
+
+void Load::Thread::prepare() {
+    prctl(PR_SET_TIMERSLACK, 1UL);  // steps are due at their time, not up to 50 us after it
+    if (affinity_) {
+        real::run_on({affinity_->begin(), affinity_->end()});
+    }
+    std::size_t largest = directory_buffer;
+    for (const workload::OperationConfig& operation : workload_.operations) {
+        largest = std::max<std::size_t>(largest, operation.size.count);
+    }
+    const std::size_t rounded = (std::max(largest, warming_read) + page - 1) / page * page;
+    buffer_.reset(static_cast<char*>(std::aligned_alloc(page, rounded)));
+    std::fill_n(buffer_.get(), rounded, 'x');
+    open_files();
+    fill_caches();
+}
+
+void Load::Thread::open_files() {
+    const std::string path = (control_.root / thread_name(number_)).string();
+    directory_ = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory_ < 0) {
+        fail(path);
+    }
+    for (unsigned i = 0; i < workload_.files.count; ++i) {
+        file_names_.push_back(file_name(i));
+    }
+    if (!has(workload_, {Op::read, Op::write, Op::fsync})) {
+        return;
+    }
+    const int access = has(workload_, {Op::write}) ? O_RDWR : O_RDONLY;
+    const int flags = access | O_CLOEXEC | (workload_.direct ? O_DIRECT : 0);
+    for (const std::string& name : file_names_) {
+        files_.push_back(openat(directory_, name.c_str(), flags));
+        if (files_.back() < 0) {
+            fail("open of " + name);
+        }
+    }
+}
+
+void Load::Thread::fill_caches() {
+    const bool wanted = workload_.cache == NativeConfig::Cache::warm && !workload_.direct;
+    if (!wanted || !has(workload_, {Op::read})) {
+        return;
+    }
+    for (const int file : files_) {
+        for (std::uint64_t at = 0; at < workload_.files.size.count && !control_.stopped();
+             at += warming_read) {
+            if (pread(file, buffer_.get(), warming_read, static_cast<off_t>(at)) < 0) {
+                fail("read");
+            }
+        }
+    }
+}
+
+void Load::Thread::tidy_up() {
+    for (const int file : files_) {
+        close(file);
+    }
+    if (directory_ >= 0) {
+        close(directory_);
+    }
+}
+
+void Load::Thread::work_until_warm() {
+    arrival_ = now_ns();
+    while (now_ns() < control_.warm_until && work(control_.warm_until, false)) {
+    }
+}
+
+void Load::Thread::work_through() {
+    constexpr auto never = std::numeric_limits<std::int64_t>::max();
+    arrival_ = now_ns();
+    begin_window();
+    for (std::uint64_t i = 0; i < *control_.operations && work(never, true); ++i) {
+        progress_.store(i + 1, std::memory_order_relaxed);
+    }
+    end_window();
+}
+
+void Load::Thread::work_until_end() {
+    arrival_ = now_ns();
+    while (work(control_.until, false)) {
+    }
+    end_window();
+}
+
+void Load::Thread::begin_window() {
+    rusage usage{};
+    getrusage(RUSAGE_THREAD, &usage);
+    user_before_ = seconds(usage.ru_utime);
+    system_before_ = seconds(usage.ru_stime);
+    counting_ = true;
+}
+
+void Load::Thread::end_window() {
+    ended_ = now_ns();
+    if (counting_) {
+        rusage usage{};
+        getrusage(RUSAGE_THREAD, &usage);
+        done_.user_s = seconds(usage.ru_utime) - user_before_;
+        done_.system_s = seconds(usage.ru_stime) - system_before_;
+    }
+}
+
+/// Returns when the latency of the next step begins: now or, with a rate, at its arrival.
+std::int64_t Load::Thread::wait_for_turn(std::int64_t until) {
+    std::int64_t due = 0;
+    if (workload_.rate) {
+        arrival_ += stream_.gap().ps() / 1000;
+        due = arrival_;
+    } else if (const std::int64_t pause = stream_.think().ps() / 1000; pause > 0) {
+        due = now_ns() + pause;
+    }
+    const std::int64_t last = std::min(due, until);
+    for (std::int64_t now = due == 0 ? 0 : now_ns(); now < last && !control_.stopped();
+         now = now_ns()) {
+        const std::int64_t next = std::min(last, now + longest_sleep);
+        timespec at{};
+        at.tv_sec = next / 1'000'000'000;
+        at.tv_nsec = next % 1'000'000'000;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
+    }
+    return due;
+}
+
+bool Load::Thread::work(std::int64_t until, bool counted) {
+    const std::int64_t due = wait_for_turn(until);
+    if (due >= until || control_.stopped()) {
+        return false;
+    }
+    const Step step = stream_.next();
+    if (step.drop_cache) {
+        drop_caches();
+    }
+    const std::int64_t now = now_ns();
+    if (now >= until) {
+        return false;
+    }
+    perform(step, workload_.rate ? due : now);
+    if (counted || in_window(finished_)) {
+        ++done_.steps;
+        done_.read_bytes += step.op == Op::read ? step.size : 0;
+        done_.write_bytes += step.op == Op::write ? step.size : 0;
+    }
+    return true;
+}
+
+void Load::Thread::drop_caches() {
+    const std::int64_t began = now_ns();
+    for (const int file : files_) {
+        posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    }
+    if (counting_) {
+        dropping_ += now_ns() - began;
+    }
+}
+
+void Load::Thread::perform(const Step& step, std::int64_t began) {
+    const std::size_t kind = kind_of(step.op);
+    switch (step.op) {
+        case Op::stat: {
+            struct stat out {};
+
+            if (fstatat(directory_, file_names_[step.file].c_str(), &out, 0) != 0) {
+                fail("stat of " + file_names_[step.file]);
+            }
+            return timed(kind, began);
+        }
+        case Op::stat_missing: {
+            struct stat out {};
+
+            const std::string name = missing_name(step.number);
+            began = workload_.rate ? began : now_ns();
+            if (fstatat(directory_, name.c_str(), &out, 0) == 0 || errno != ENOENT) {
+                fail("stat of " + name);
+            }
+            return timed(kind, began);
+        }
+        case Op::open:
+        case Op::create:
+            return open_and_close(step, began);
+        case Op::unlink: {
+            const std::string name = created_name(step.number);
+            began = workload_.rate ? began : now_ns();
+            if (unlinkat(directory_, name.c_str(), 0) != 0) {
+                fail("unlink of " + name);
+            }
+            return timed(kind, began);
+        }
+        case Op::readdir:
+            return list(began);
+        case Op::read:
+        case Op::write:
+            return transfer(step, began);
+        case Op::fsync:
+            if (fsync(files_[step.file]) != 0) {
+                fail("fsync of " + file_names_[step.file]);
+            }
+            return timed(kind, began);
+    }
+}
+
+void Load::Thread::open_and_close(const Step& step, std::int64_t began) {
+    const bool fresh = step.op == Op::create;
+    const std::string name = fresh ? created_name(step.number) : file_names_[step.file];
+    const int flags = fresh ? O_CREAT | O_EXCL | O_RDWR : O_RDONLY;
+    began = workload_.rate ? began : now_ns();
+    const int file = openat(
+        directory_, name.c_str(), flags | O_CLOEXEC | (workload_.direct ? O_DIRECT : 0), 0644);
+    if (file < 0) {
+        fail((fresh ? "create of " : "open of ") + name);
+    }
+    timed(kind_of(step.op), began);
+    const std::int64_t opened = now_ns();
+    if (close(file) != 0) {
+        fail("close of " + name);
+    }
+    timed(close_call, opened);
+}
+
+void Load::Thread::list(std::int64_t began) {
+    const int listing = openat(directory_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    long got = listing;
+    while (got >= 0) {
+        got = syscall(SYS_getdents64, listing, buffer_.get(), directory_buffer);
+        if (got == 0) {
+            break;
+        }
+    }
+    if (got < 0 || close(listing) != 0) {
+        fail("readdir");
+    }
+    timed(kind_of(Op::readdir), began);
+}
+
+void Load::Thread::transfer(const Step& step, std::int64_t began) {
+    const bool reads = step.op == Op::read;
+    const int file = files_[step.file];
+    const auto offset = static_cast<off_t>(step.offset);
+    errno = 0;
+    const ssize_t moved = reads ? pread(file, buffer_.get(), step.size, offset)
+                                : pwrite(file, buffer_.get(), step.size, offset);
+    timed(kind_of(step.op), began);
+    if (moved != static_cast<ssize_t>(step.size)) {
+        fail(fmt::format("{} of {} bytes of {} at {} moved {}",
+                         to_text(step.op),
+                         step.size,
+                         file_names_[step.file],
+                         step.offset,
+                         moved));
+    }
+}
+
+Load::Load(const system::Scenario& scenario,
+           std::filesystem::path root,
+           std::optional<std::uint64_t> operations,
+           std::uint64_t seed,
+           const std::atomic<bool>* stop)
+    : scenario_(scenario) {
+    control_.root = std::move(root);
+    control_.operations = operations;
+    control_.stop = stop;
+    const unsigned threads = scenario.workload.threads;
+    pthread_barrier_init(&control_.barrier, nullptr, threads + 1);
+    for (unsigned i = 0; i < threads; ++i) {
+        threads_.push_back(std::make_unique<Thread>(scenario, control_, i, seed));
+    }
+}
+
+Load::~Load() {
+    control_.failed = true;
+    end_threads();
+    pthread_barrier_destroy(&control_.barrier);
+}
+
+void Load::begin() {
+    control_.working = static_cast<unsigned>(threads_.size());
+    for (const auto& thread : threads_) {
+        thread->start();
+    }
+    met_ = control_.operations ? 6 : 4;
+    control_.meet();
+    --met_;
+}
+
+void Load::warm_up() {
+    const std::int64_t warm_until = now_ns() + scenario_.run.warm_up.ps() / 1000;
+    const double duration_s = scenario_.run.duration.value_or(sim::Time::from_seconds(1)).seconds();
+    control_.warm_until = warm_until;
+    control_.window_begin = warm_until;
+    control_.until = warm_until + static_cast<std::int64_t>(duration_s * 1e9);
+    control_.meet();
+    --met_;
+    if (control_.operations) {
+        control_.meet();
+        --met_;
+        return;
+    }
+    while (now_ns() < warm_until && !control_.stopped()) {
+        std::this_thread::sleep_for(std::chrono::nanoseconds(
+            std::min(longest_sleep, std::max<std::int64_t>(0, warm_until - now_ns()))));
+    }
+}
+
+void Load::go_on() {
+    if (control_.operations) {
+        control_.window_begin = now_ns();
+        control_.meet();
+        --met_;
+    }
+}
+
+bool Load::wait(std::chrono::milliseconds most) {
+    std::unique_lock lock(control_.mutex);
+    return control_.all_done.wait_for(lock, most, [this] { return control_.working == 0; });
+}
+
+void Load::finish() {
+    control_.meet();
+    --met_;
+}
+
+double Load::progress() const {
+    if (!control_.operations) {
+        const auto passed = static_cast<double>(now_ns() - control_.window_begin);
+        return passed / static_cast<double>(control_.until - control_.window_begin);
+    }
+    std::uint64_t steps = 0;
+    for (const auto& thread : threads_) {
+        steps += thread->steps();
+    }
+    return static_cast<double>(steps) / static_cast<double>(*control_.operations * threads_.size());
+}
+
+void Load::end_threads() {
+    for (; met_ > 0; --met_) {
+        control_.meet();
+    }
+    for (const auto& thread : threads_) {
+        thread->join();
+    }
+}
+
+Done Load::results() {
+    end_threads();
+    Done all;
+    std::int64_t ended = control_.window_begin;
+    double dropping = 0;
+    for (const auto& thread : threads_) {
+        if (!thread->failure().empty()) {
+            throw std::runtime_error(thread->failure());
+        }
+        const Done& one = thread->done();
+        for (std::size_t kind = 0; kind < call_kinds; ++kind) {
+            all.calls[kind].merge(one.calls[kind]);
+        }
+        all.steps += one.steps;
+        all.read_bytes += one.read_bytes;
+        all.write_bytes += one.write_bytes;
+        all.user_s += one.user_s;
+        all.system_s += one.system_s;
+        ended = std::max(ended, thread->ended());
+        dropping += static_cast<double>(thread->dropping());
+    }
+    if (!control_.operations && !control_.stopped()) {
+        ended = control_.until;
+    }
+    dropping /= static_cast<double>(threads_.size());
+    all.window_s = (static_cast<double>(ended - control_.window_begin) - dropping) * 1e-9;
+    return all;
+}
+
+}  // namespace fusesim::measure

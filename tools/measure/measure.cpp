@@ -1,0 +1,560 @@
+#include "measure.h"
+
+#include "files.h"
+#include "load.h"
+#include "mounts.h"
+#include "plan.h"
+#include "requests.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <sstream>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace fusesim::measure {
+
+using system::DaemonConfig;
+using system::LowerConfig;
+using system::MountConfig;
+using system::Scenario;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Messages that follow a change of the caches (FORGET, RELEASE) have been served after it.
+constexpr auto settling = 50ms;
+
+bool is_stacked(const Scenario& scenario) {
+    return scenario.daemon.filesystem == DaemonConfig::Kind::stackfs;
+}
+
+std::string first_word(const std::string& path) {
+    std::ifstream file(path);
+    std::string word;
+    file >> word;
+    return word;
+}
+
+std::vector<int> as_cores(const std::optional<std::vector<unsigned>>& affinity) {
+    return affinity ? std::vector<int>(affinity->begin(), affinity->end()) : std::vector<int>{};
+}
+
+void check_cores(const Scenario& scenario, const Machine& machine) {
+    for (const auto& [key, affinity] :
+         {std::pair("daemon.affinity", &scenario.daemon.affinity),
+          std::pair("workload.affinity", &scenario.workload.affinity)}) {
+        for (const int core : as_cores(*affinity)) {
+            if (std::find(machine.cores.begin(), machine.cores.end(), core) ==
+                machine.cores.end()) {
+                throw Unavailable(
+                    fmt::format("{} names core {}, which is not among the {} that measure may use",
+                                key,
+                                core,
+                                machine.cores.size()));
+            }
+        }
+    }
+}
+
+void check_kernel(const Scenario& scenario, const Machine& machine) {
+    unsigned major = 0;
+    unsigned minor = 0;
+    std::sscanf(machine.kernel.c_str(), "%u.%u", &major, &minor);
+    const bool has_passthrough = major > 6 || (major == 6 && minor >= 9);
+    if (scenario.mount.passthrough && !has_passthrough) {
+        throw Unavailable("mount.passthrough needs Linux 6.9 or newer, and this is " +
+                          machine.kernel);
+    }
+    if (scenario.mount.transport != MountConfig::Transport::io_uring) {
+        return;
+    }
+    const std::string enabled = first_word("/sys/module/fuse/parameters/enable_uring");
+    if (enabled.empty()) {
+        throw Unavailable(
+            "mount.transport: io_uring needs Linux 6.14 or newer with FUSE over "
+            "io_uring, and this is " +
+            machine.kernel);
+    }
+    if (enabled != "Y") {
+        throw Unavailable(
+            "FUSE over io_uring is switched off: "
+            "echo Y > /sys/module/fuse/parameters/enable_uring");
+    }
+}
+
+std::filesystem::path daemon_program(const Scenario& scenario, const Options& options) {
+    const std::string name = daemon_name(scenario);
+    const auto found = options.daemons.empty() ? real::find_daemon(name) : options.daemons / name;
+    if (found.empty() || access(found.c_str(), X_OK) != 0) {
+        throw Unavailable(fmt::format(
+            "the reference daemon {} is missing; build it (libfuse3-dev 3.14 or newer{})",
+            name,
+            name == "uringfs" ? ", liburing-dev" : ""));
+    }
+    return found;
+}
+
+/// What a run starts from: checked, and every open setting as this machine has it.
+struct Prepared {
+    Scenario scenario;
+    std::filesystem::path daemon;
+    std::vector<int> cores;
+};
+
+Prepared prepare(const Scenario& given, const config::Document& document, const Options& options) {
+    const Machine machine = this_machine();
+    check_measurable(given, document, machine);
+    if (geteuid() != 0) {
+        throw Unavailable("measure mounts a file system: run it as root");
+    }
+    if (access("/dev/fuse", R_OK | W_OK) != 0) {
+        throw Unavailable(
+            "measure needs /dev/fuse: modprobe fuse, or give the container the "
+            "device");
+    }
+    check_cores(given, machine);
+    check_kernel(given, machine);
+    Prepared prepared{given, daemon_program(given, options), machine.cores};
+    Scenario& scenario = prepared.scenario;
+    scenario.kernel.version = machine.kernel;
+    if (!machine.libfuse.empty()) {
+        scenario.daemon.libfuse = machine.libfuse;
+    }
+    scenario.daemon.filesystem = scenario.daemon.filesystem.value_or(DaemonConfig::Kind::null);
+    scenario.daemon.threads = scenario.daemon.threads.value_or(system::Threads{});
+    if (!scenario.run.operations) {
+        scenario.run.duration = scenario.run.duration.value_or(sim::Time::from_seconds(1));
+    }
+    return prepared;
+}
+
+/// Every thread has its files open, the daemon may hold as many again.
+void allow_open_files(const Scenario& scenario) {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const rlim_t needed =
+        static_cast<rlim_t>(scenario.workload.threads) * (scenario.workload.files.count + 3) + 200;
+    if (limit.rlim_cur < needed) {
+        limit.rlim_cur = std::max(limit.rlim_cur, std::min(needed, limit.rlim_max));
+        if (limit.rlim_max < needed) {
+            limit.rlim_cur = limit.rlim_max = needed;
+        }
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            throw Unavailable(fmt::format("measure needs {} open files (ulimit -n)", needed));
+        }
+    }
+}
+
+/// The files below a stacking daemon.
+class Lower {
+  public:
+    Lower(const Scenario& scenario, const std::filesystem::path& base) {
+        const LowerConfig& lower = scenario.lower;
+        const bool tmpfs = lower.filesystem == LowerConfig::Kind::tmpfs;
+        if (lower.directory.empty() && tmpfs) {
+            tmpfs_ = std::make_unique<real::Tmpfs>(base / "lower", "size=90%");
+            path_ = base / "lower";
+            return;
+        }
+        const std::filesystem::path parent = lower.directory.empty() ? "/var/tmp" : lower.directory;
+        folder_ = std::make_unique<TemporaryFolder>(parent);
+        path_ = folder_->path();
+
+        struct statfs found {};
+
+        if (statfs(path_.c_str(), &found) != 0 ||
+            found.f_type != (tmpfs ? TMPFS_MAGIC : EXT4_SUPER_MAGIC)) {
+            throw Unavailable(fmt::format("{} does not lie on {}; name a lower.directory that does",
+                                          parent.string(),
+                                          tmpfs ? "a tmpfs" : "an ext4"));
+        }
+    }
+
+    const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::unique_ptr<real::Tmpfs> tmpfs_;
+    std::unique_ptr<TemporaryFolder> folder_;
+    std::filesystem::path path_;
+};
+
+struct Seconds {
+    double user = 0;
+    double system = 0;
+};
+
+/// CPU time of a process: its sum to the nanosecond, divided as the kernel's ticks say.
+Seconds cpu_of(pid_t process) {
+    Seconds out;
+    clockid_t clock{};
+    timespec total{};
+    if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &total) != 0) {
+        return out;
+    }
+    std::ifstream stat(fmt::format("/proc/{}/stat", process));
+    std::string text{std::istreambuf_iterator<char>(stat), {}};
+    std::istringstream words(text.substr(std::min(text.size(), text.rfind(')') + 1)));
+    std::string skipped;
+    for (int i = 0; i < 11; ++i) {
+        words >> skipped;
+    }
+    double user = 0;
+    double system = 0;
+    words >> user >> system;
+    const double all =
+        static_cast<double>(total.tv_sec) + static_cast<double>(total.tv_nsec) * 1e-9;
+    out.user = user + system > 0 ? all * user / (user + system) : all;
+    out.system = all - out.user;
+    return out;
+}
+
+/// One mount with its files laid out, and what is done on it.
+class World {
+  public:
+    World(const Prepared& prepared,
+          const std::filesystem::path& base,
+          const std::function<bool()>& stopped)
+        : scenario_(prepared.scenario) {
+        if (is_stacked(scenario_)) {
+            lower_ = std::make_unique<Lower>(scenario_, base);
+            lay_out(scenario_, lower_->path(), true, stopped);
+            settle_disk();
+        }
+        real::DaemonMount::Setup setup;
+        setup.command =
+            daemon_options(scenario_, lower_ ? lower_->path() : std::filesystem::path());
+        setup.command.insert(setup.command.begin(), prepared.daemon.string());
+        setup.point = base / "mount";
+        setup.cores = as_cores(scenario_.daemon.affinity);
+        setup.log = base / "daemon.log";
+        mount_ = std::make_unique<real::DaemonMount>(setup);
+        if (!lower_) {
+            lay_out(scenario_, mount_->point(), false, stopped);
+        }
+        mount_->forget_unused();
+        std::this_thread::sleep_for(settling);
+    }
+
+    real::DaemonMount& mount() { return *mount_; }
+
+  private:
+    /// What was laid out is not to be written while something else is measured.
+    void settle_disk() const {
+        if (scenario_.lower.filesystem == LowerConfig::Kind::ext4) {
+            const int folder = open(lower_->path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            syncfs(folder);
+            close(folder);
+        }
+    }
+
+    const Scenario& scenario_;
+    std::unique_ptr<Lower> lower_;
+    std::unique_ptr<real::DaemonMount> mount_;
+};
+
+/// Everything that one call of run() goes through.
+class Measurement {
+  public:
+    Measurement(Prepared prepared, const Options& options)
+        : prepared_(std::move(prepared)),
+          options_(options),
+          repeats_(options.repeats.value_or(prepared_.scenario.run.repeat)) {}
+
+    Measured run() {
+        allow_open_files(prepared_.scenario);
+        out_.own_ns = own_cost_ns();
+        keep_away();
+        const real::PrivateMounts mounts;
+        base_ = mounts.directory();
+        for (unsigned i = 0; i < repeats_ && !stopped(); ++i) {
+            run_repeat(i);
+        }
+        if (out_.repeats.empty()) {
+            throw Unavailable("interrupted before anything was measured");
+        }
+        if (options_.requests && !out_.partial && !stopped()) {
+            run_recorded();
+        }
+        out_.partial = out_.partial || stopped();
+        conclude();
+        return std::move(out_);
+    }
+
+  private:
+    bool stopped() const { return options_.stop != nullptr && *options_.stop; }
+
+    /// Leaves the cores of daemon and workload to these, where there are others.
+    void keep_away() {
+        std::vector<int> others;
+        const std::vector<int> theirs = busy_cores();
+        std::copy_if(prepared_.cores.begin(),
+                     prepared_.cores.end(),
+                     std::back_inserter(others),
+                     [&](int core) {
+                         return std::find(theirs.begin(), theirs.end(), core) == theirs.end();
+                     });
+        spare_core_ = others.empty() ? -1 : others.back();
+    }
+
+    /// Those that daemon and workload are pinned to; all, if one of them is not pinned.
+    std::vector<int> busy_cores() const {
+        const Scenario& scenario = prepared_.scenario;
+        if (!scenario.daemon.affinity || !scenario.workload.affinity) {
+            return prepared_.cores;
+        }
+        std::vector<int> cores = as_cores(scenario.daemon.affinity);
+        const std::vector<int> more = as_cores(scenario.workload.affinity);
+        cores.insert(cores.end(), more.begin(), more.end());
+        return cores;
+    }
+
+    void show_progress(unsigned pass, double within) const {
+        if (options_.progress) {
+            const double passes = repeats_ + (options_.requests ? 1 : 0);
+            options_.progress((pass + std::clamp(within, 0.0, 1.0)) / passes);
+        }
+    }
+
+    void await(Load& load, World& world, unsigned pass) const {
+        while (!load.wait(100ms)) {
+            show_progress(pass, load.progress());
+            if (world.mount().ended()) {
+                throw std::runtime_error("the daemon has ended");
+            }
+        }
+        load.finish();
+    }
+
+    void run_repeat(unsigned number) {
+        const Scenario& scenario = prepared_.scenario;
+        World world(prepared_, base_, [this] { return stopped(); });
+        learn_limits(world);
+        Load load(scenario,
+                  world.mount().point(),
+                  scenario.run.operations,
+                  scenario.run.seed + number,
+                  options_.stop);
+        load.begin();
+        load.warm_up();
+        const Seconds before = cpu_of(world.mount().pid());
+        load.go_on();
+        await(load, world, number);
+        const Seconds after = cpu_of(world.mount().pid());
+        const Done done = load.results();
+        const bool cut = stopped();
+        if (done.window_s > 0 && done.steps > 0) {
+            add_repeat(done, {after.user - before.user, after.system - before.system});
+            out_.partial = out_.partial || cut;
+        } else if (!cut) {
+            throw Unavailable("not one operation ended within the window; set run.duration");
+        }
+    }
+
+    void add_repeat(const Done& done, const Seconds& daemon) {
+        Repeat repeat;
+        repeat.window_s = done.window_s;
+        repeat.steps = done.steps;
+        repeat.ops_per_s = static_cast<double>(done.steps) / done.window_s;
+        repeat.read_bytes_per_s = static_cast<double>(done.read_bytes) / done.window_s;
+        repeat.write_bytes_per_s = static_cast<double>(done.write_bytes) / done.window_s;
+        repeat.cpu = {done.user_s, daemon.user, done.system_s + daemon.system};
+        for (std::size_t kind = 0; kind < call_kinds; ++kind) {
+            const Latencies& latencies = done.calls[kind];
+            if (latencies.count() > 0) {
+                repeat.operations.emplace_back(call_name(kind), operation(latencies, repeat, 1));
+            }
+            pooled_[kind].merge(latencies);
+        }
+        out_.repeats.push_back(std::move(repeat));
+    }
+
+    static report::Operation operation(const Latencies& latencies,
+                                       const Repeat& repeat,
+                                       std::size_t repeats) {
+        report::Operation out;
+        const double each = static_cast<double>(latencies.count()) / static_cast<double>(repeats);
+        out.count = static_cast<std::uint64_t>(std::llround(each));
+        out.per_s = each / repeat.window_s;
+        out.latency = latencies.report();
+        return out;
+    }
+
+    /// The pass that records: as many steps as the timed repeats had, all of them recorded.
+    void run_recorded() {
+        const Scenario& scenario = prepared_.scenario;
+        const std::uint64_t steps = recorded_steps();
+        World world(prepared_, base_, [this] { return stopped(); });
+        RequestRecorder recorder(world.mount().device(), world.mount().pid(), spare_core_);
+        Load load(scenario, world.mount().point(), steps, scenario.run.seed, options_.stop);
+        load.begin();
+        load.warm_up();
+        std::this_thread::sleep_for(settling);
+        recorder.start();
+        load.go_on();
+        await(load, world, repeats_);
+        const Recorded recorded = recorder.stop();
+        const Done done = load.results();
+        if (stopped()) {
+            return;
+        }
+        out_.recorded_steps = done.steps;
+        out_.result.requests = recorded.requests;
+        out_.lost_events = recorded.lost;
+        if (recorded.lost > 0) {
+            out_.warnings.push_back(
+                fmt::format("the recorder lost {} events: requests are incomplete", recorded.lost));
+        }
+        if (recorded.unfinished > 0) {
+            out_.warnings.push_back(
+                fmt::format("{} requests had no reply yet at the end", recorded.unfinished));
+        }
+    }
+
+    /// Of each thread.
+    std::uint64_t recorded_steps() const {
+        const Scenario& scenario = prepared_.scenario;
+        double sum = 0;
+        for (const Repeat& repeat : out_.repeats) {
+            sum += static_cast<double>(repeat.steps);
+        }
+        const double each = sum / static_cast<double>(out_.repeats.size()) /
+                            static_cast<double>(scenario.workload.threads);
+        const auto steps = scenario.run.operations.value_or(
+            std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::llround(each))));
+        return std::min(steps, options_.recorded_steps.value_or(steps));
+    }
+
+    /// What kernel and library chose where the scenario leaves it open.
+    void learn_limits(World& world) {
+        const std::string folder =
+            fmt::format("/sys/fs/fuse/connections/{}/", minor(world.mount().device()));
+        const auto learn = [&folder](const char* name, std::optional<unsigned>& setting) {
+            const std::string text = first_word(folder + name);
+            if (!setting && !text.empty()) {
+                setting = static_cast<unsigned>(std::stoul(text));
+            }
+        };
+        learn("max_background", learnt_.max_background);
+        learn("congestion_threshold", learnt_.congestion_threshold);
+    }
+
+    void conclude() {
+        report::Result& result = out_.result;
+        Scenario effective = prepared_.scenario;
+        MountConfig& mount = effective.mount;
+        mount.max_background = mount.max_background ? mount.max_background : learnt_.max_background;
+        mount.congestion_threshold =
+            mount.congestion_threshold ? mount.congestion_threshold : learnt_.congestion_threshold;
+        effective.run.repeat = static_cast<unsigned>(out_.repeats.size());
+        result.source = report::Source::measured;
+        result.seed = effective.run.seed;
+        result.config = config::echo(effective);
+        result.warm_up_s = effective.run.warm_up.seconds();
+        const auto mean = [this](auto value) {
+            double sum = 0;
+            for (const Repeat& repeat : out_.repeats) {
+                sum += value(repeat);
+            }
+            return sum / static_cast<double>(out_.repeats.size());
+        };
+        result.duration_s = mean([](const Repeat& r) { return r.window_s; });
+        report::Throughput& throughput = result.throughput;
+        throughput.ops_per_s = mean([](const Repeat& r) { return r.ops_per_s; });
+        throughput.read_bytes_per_s = mean([](const Repeat& r) { return r.read_bytes_per_s; });
+        throughput.write_bytes_per_s = mean([](const Repeat& r) { return r.write_bytes_per_s; });
+        result.cpu = report::Cpu{mean([](const Repeat& r) { return r.cpu.application_s; }),
+                                 mean([](const Repeat& r) { return r.cpu.daemon_s; }),
+                                 mean([](const Repeat& r) { return r.cpu.kernel_s; })};
+        Repeat window;
+        window.window_s = result.duration_s;
+        for (std::size_t kind = 0; kind < call_kinds; ++kind) {
+            if (pooled_[kind].count() > 0) {
+                result.operations.emplace_back(
+                    call_name(kind), operation(pooled_[kind], window, out_.repeats.size()));
+            }
+        }
+        add_intervals();
+    }
+
+    void add_intervals() {
+        if (out_.repeats.size() < 3) {
+            return;
+        }
+        auto& intervals = out_.result.throughput.ci95;
+        const auto add = [&](const std::string& name, auto value) {
+            std::vector<double> values;
+            for (const Repeat& repeat : out_.repeats) {
+                values.push_back(value(repeat));
+            }
+            intervals.emplace_back(name, interval95(values));
+        };
+        add("ops_per_s", [](const Repeat& r) { return r.ops_per_s; });
+        add("read_bytes_per_s", [](const Repeat& r) { return r.read_bytes_per_s; });
+        add("write_bytes_per_s", [](const Repeat& r) { return r.write_bytes_per_s; });
+        for (const auto& [name, operation] : out_.result.operations) {
+            const bool always = std::all_of(
+                out_.repeats.begin(), out_.repeats.end(), [&name = name](const Repeat& repeat) {
+                    return find(repeat, name) != nullptr;
+                });
+            if (always) {
+                add("latency." + name,
+                    [&name = name](const Repeat& r) { return find(r, name)->latency->mean; });
+            }
+        }
+    }
+
+    static const report::Operation* find(const Repeat& repeat, const std::string& name) {
+        for (const auto& [other, operation] : repeat.operations) {
+            if (other == name) {
+                return &operation;
+            }
+        }
+        return nullptr;
+    }
+
+    Prepared prepared_;
+    const Options& options_;
+    unsigned repeats_;
+    int spare_core_ = -1;
+    std::filesystem::path base_;
+    MountConfig learnt_;
+    std::array<Latencies, call_kinds> pooled_;
+    Measured out_;
+};
+
+}  // namespace
+
+void check(const Scenario& scenario, const config::Document& document, const Options& options) {
+    prepare(scenario, document, options);
+}
+
+Measured run(const Scenario& scenario, const config::Document& document, const Options& options) {
+    Prepared prepared = prepare(scenario, document, options);
+    try {
+        return Measurement(std::move(prepared), options).run();
+    } catch (const std::system_error& error) {
+        throw Unavailable(fmt::format("measuring failed: {}", error.what()));
+    } catch (const Unavailable&) {
+        throw;
+    } catch (const std::runtime_error& error) {
+        throw Unavailable(fmt::format("measuring failed: {}", error.what()));
+    }
+}
+
+}  // namespace fusesim::measure
