@@ -1,5 +1,7 @@
 #include "null_filesystem.h"
 
 int main(int argc, char** argv) {
-    return fusesim::daemons::run_null_filesystem(argc, argv, "delayfs", true);
+    using fusesim::daemons::Program;
+    return fusesim::daemons::run_null_filesystem(
+        argc, argv, {"delayfs", Program::Takes::files_and_service_time});
 }

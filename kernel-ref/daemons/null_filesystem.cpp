@@ -174,35 +174,7 @@ NullFileSystem& filesystem(fuse_req_t request) {
 }
 
 void init(void* userdata, fuse_conn_info* connection) {
-    const Options& options = static_cast<NullFileSystem*>(userdata)->options();
-    const auto want = [connection](unsigned capability, bool wanted) {
-        if (!wanted) {
-            connection->want &= ~capability;
-        } else if ((connection->capable & capability) != 0) {
-            connection->want |= capability;
-        }
-    };
-    want(FUSE_CAP_WRITEBACK_CACHE, options.writeback_cache);
-    want(FUSE_CAP_SPLICE_READ, options.splice_read);
-    want(FUSE_CAP_SPLICE_WRITE, options.splice_write);
-    want(FUSE_CAP_SPLICE_MOVE, options.splice_move);
-    want(FUSE_CAP_READDIRPLUS, options.readdirplus);
-    want(FUSE_CAP_READDIRPLUS_AUTO, options.readdirplus);
-    if (options.max_write != 0) {
-        connection->max_write = options.max_write;
-    }
-    if (options.max_read != 0) {
-        connection->max_read = options.max_read;
-    }
-    if (options.max_readahead != 0) {
-        connection->max_readahead = options.max_readahead;
-    }
-    if (options.max_background != 0) {
-        connection->max_background = options.max_background;
-    }
-    if (options.congestion_threshold != 0) {
-        connection->congestion_threshold = options.congestion_threshold;
-    }
+    negotiate(static_cast<NullFileSystem*>(userdata)->options(), *connection);
 }
 
 void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
@@ -281,12 +253,6 @@ void setattr(fuse_req_t request, fuse_ino_t ino, struct stat* wanted, int which,
     fuse_reply_attr(request, &attributes, fs.options().attr_timeout);
 }
 
-void apply_open_flags(const Options& options, fuse_file_info* info) {
-    info->direct_io = options.direct_io ? 1 : 0;
-    info->keep_cache = options.keep_cache ? 1 : 0;
-    info->noflush = options.no_flush ? 1 : 0;
-}
-
 /// Makes a name; returns an entry with ino 0 if it exists already.
 fuse_entry_param make(NullFileSystem& fs, fuse_ino_t parent, const char* name, mode_t mode) {
     const std::lock_guard lock(fs.mutex);
@@ -308,7 +274,7 @@ void create(
         fuse_reply_err(request, EEXIST);
         return;
     }
-    apply_open_flags(fs.options(), info);
+    apply_open_flags(fs.options(), *info);
     fuse_reply_create(request, &entry, info);
 }
 
@@ -413,7 +379,7 @@ void rename(fuse_req_t request,
 void open(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
     NullFileSystem& fs = filesystem(request);
     fs.serve();
-    apply_open_flags(fs.options(), info);
+    apply_open_flags(fs.options(), *info);
     fuse_reply_open(request, info);
 }
 
@@ -602,13 +568,19 @@ fuse_lowlevel_ops operations() {
 
 }  // namespace
 
-int run_null_filesystem(int argc, char** argv, const char* name, bool takes_service_time) {
+int run_null_filesystem(int argc, char** argv, const Program& program) {
     fuse_args args = FUSE_ARGS_INIT(argc, argv);
     Options options;
     int status = 2;
-    if (read_options(args, name, takes_service_time, options)) {
+    if (read_options(args, program, options)) {
         NullFileSystem fs(options);
-        status = serve(args, operations(), &fs, options);
+        const fuse_lowlevel_ops ops = operations();
+        add_mount_options(args, options);
+        fuse_session* session = fuse_session_new(&args, &ops, sizeof ops, &fs);
+        if (session != nullptr) {
+            status = serve(session, program, options);
+            fuse_session_destroy(session);
+        }
     }
     std::free(options.session.mountpoint);
     fuse_opt_free_args(&args);

@@ -1,5 +1,6 @@
 #include "null_filesystem.h"
 
 int main(int argc, char** argv) {
-    return fusesim::daemons::run_null_filesystem(argc, argv, "nullfs", false);
+    using fusesim::daemons::Program;
+    return fusesim::daemons::run_null_filesystem(argc, argv, {"nullfs", Program::Takes::files});
 }
