@@ -48,15 +48,12 @@ sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::u
         co_await thread.run();
         co_return;
     }
-    if (settings_.direct_io || file.o_direct) {
-        co_await read_direct(thread, file, offset, bytes);
-        co_await thread.run();
-        co_return;
-    }
-    if (attributes_stale(inode)) {
+    if (!settings_.direct_io && attributes_stale(inode)) {
         co_await getattr(thread, inode);  // auto_inval_data
     }
-    if (end > offset) {
+    if (settings_.direct_io || file.o_direct) {
+        co_await read_direct(thread, file, offset, bytes);
+    } else if (end > offset) {
         co_await read_cached(thread, file, offset / page_bytes, pages_of(end));
         thread.charge(costs().copy_time(end - offset));
     }
@@ -96,7 +93,7 @@ sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, 
         }
         thread.charge(costs().page_cache_page);
     }
-    file.readahead.set_previous(end - 1);
+    file.readahead.set_previous(end);
 }
 
 sim::Task<> Mount::fetch(Thread& thread, Inode& inode, Readahead::Window window, bool optional) {

@@ -26,7 +26,7 @@ class Readahead {
     /// The marker at `index` was read.
     Window marker(std::uint64_t index, std::uint64_t wanted, const PageSet& cached);
 
-    /// Up to here the file was read last.
+    /// The last read ended before this page (ra->prev_pos).
     void set_previous(std::uint64_t page) { previous_ = page; }
 
   private:
