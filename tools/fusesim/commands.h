@@ -36,5 +36,6 @@ void add_replay(CLI::App& program, int& status);
 void add_run(CLI::App& program, int& status);
 void add_schema(CLI::App& program, int& status);
 void add_trace(CLI::App& program, int& status);
+void add_validate(CLI::App& program, int& status);
 
 }  // namespace fusesim::commands

@@ -28,6 +28,7 @@ const std::initializer_list<commands::Add> all_commands = {
     commands::add_fit,
     commands::add_trace,
     commands::add_calibrate,
+    commands::add_validate,
     commands::add_doctor,
     commands::add_compare,
     commands::add_check,

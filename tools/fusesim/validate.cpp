@@ -1,0 +1,212 @@
+#include "accuracy.h"
+#include "commands.h"
+#include "measure.h"
+#include "progress.h"
+#include "report.h"
+#include "suite.h"
+#include "system/simulation.h"
+#include "write_file.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/utsname.h>
+
+#include <atomic>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fusesim::commands {
+
+namespace {
+
+std::atomic<bool> stop_asked{false};
+
+void ask_to_stop(int) {
+    stop_asked = true;
+}
+
+struct ValidateOptions {
+    std::vector<std::string> suites{"mounts"};
+    std::string folder;
+    std::string host;
+    std::string json;
+    std::string out;
+    std::string only;
+    unsigned rounds = 0;
+};
+
+/// A suite's folder beside the sources this program was built from, or where the user says.
+std::filesystem::path suite_file(const ValidateOptions& options, const std::string& name) {
+    const std::filesystem::path folder =
+        options.folder.empty() ? FUSESIM_VALIDATION : options.folder;
+    const std::filesystem::path file = folder / name / "suite.yaml";
+    if (!std::filesystem::exists(file)) {
+        throw Unavailable(
+            fmt::format("validate finds no suite '{}': {} does not exist (--from "
+                        "names the folder of suites)",
+                        name,
+                        file.string()));
+    }
+    return file;
+}
+
+struct Run {
+    validate::CellResult result;
+    config::Document document;
+    system::Scenario scenario;
+};
+
+std::vector<Run> prepare(const validate::Suite& suite,
+                         const config::Document& document,
+                         const ValidateOptions& options) {
+    std::vector<Run> runs;
+    for (validate::Cell& cell : validate::cells(suite, document)) {
+        if (!options.only.empty() && cell.name.find(options.only) == std::string::npos) {
+            continue;
+        }
+        config::LoadOptions load;
+        load.overrides = cell.overrides;
+        Run run{{}, config::Document::load(suite.base.path, load), {}};
+        run.scenario = config::read<system::Scenario>(run.document);
+        if (!options.host.empty()) {
+            run.scenario.host =
+                config::read<host::HostProfile>(config::Document::load(options.host));
+        }
+        if (run.scenario.workload.operations.empty()) {
+            throw config::Error(run.document.place("workload"),
+                                fmt::format("cell '{}' has no operations", cell.name));
+        }
+        run.result.operation = to_text(run.scenario.workload.operations.front().op);
+        run.result.cell = std::move(cell);
+        system::check(run.scenario, run.document);
+        measure::check(run.scenario, run.document);
+        runs.push_back(std::move(run));
+    }
+    return runs;
+}
+
+/// The whole matrix again and again, so that a change of the machine's pace meets all cells.
+void measure_all(std::vector<Run>& runs, unsigned rounds) {
+    Progress progress("measuring");
+    const double total = static_cast<double>(runs.size()) * rounds;
+    double done = 0;
+    for (unsigned round = 0; round < rounds; ++round) {
+        for (Run& run : runs) {
+            measure::Options how;
+            how.repeats = 1;
+            how.requests = round == 0;
+            how.recorded_steps = 2000;
+            how.stop = &stop_asked;
+            try {
+                validate::add(run.result.reference,
+                              measure::run(run.scenario, run.document, how),
+                              run.result.operation);
+            } catch (const measure::Unavailable& error) {
+                throw Unavailable(fmt::format("{}: {}", run.result.cell.name, error.what()));
+            }
+            if (stop_asked) {
+                throw Unavailable("validate was interrupted: nothing was judged");
+            }
+            progress.show(++done / total);
+        }
+    }
+}
+
+void simulate_all(std::vector<Run>& runs) {
+    Progress progress("simulating");
+    double done = 0;
+    for (Run& run : runs) {
+        const system::Outcome outcome = system::simulate(run.scenario, run.document);
+        run.result.simulated = outcome.result;
+        run.result.simulated_steps = static_cast<std::uint64_t>(
+            outcome.result.throughput.ops_per_s * outcome.result.duration_s + 0.5);
+        progress.show(++done / static_cast<double>(runs.size()));
+    }
+}
+
+std::vector<std::pair<std::string, std::string>> about(const ValidateOptions& options,
+                                                       const std::vector<Run>& runs,
+                                                       unsigned rounds) {
+    utsname kernel{};
+    uname(&kernel);
+    const host::HostProfile host = runs.front().scenario.host.value_or(system::built_in_host());
+    return {{"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
+            {"kernel", kernel.release},
+            {"host profile",
+             host.name + (options.host.empty() ? " (built in)" : " (" + options.host + ")")},
+            {"cells", std::to_string(runs.size())},
+            {"rounds", std::to_string(rounds)},
+            {"fusesim", FUSESIM_VERSION}};
+}
+
+int validate_suites(const ValidateOptions& options) {
+    struct sigaction action {};
+
+    action.sa_handler = ask_to_stop;
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        sigaction(signal, &action, nullptr);
+    }
+    config::Json all = {{"schema_version", 1}, {"suites", config::Json::array()}};
+    bool missed = false;
+    for (const std::string& name : options.suites) {
+        const std::string file = suite_file(options, name).string();
+        const auto document = config::Document::load(file);
+        const auto suite = config::read<validate::Suite>(document);
+        std::vector<Run> runs = prepare(suite, document, options);
+        if (runs.empty()) {
+            throw config::Error({"command line"}, "--only leaves no cell");
+        }
+        const unsigned rounds = options.rounds > 0 ? options.rounds : suite.rounds;
+        measure_all(runs, rounds);
+        simulate_all(runs);
+        std::vector<validate::CellResult> results;
+        for (const Run& run : runs) {
+            results.push_back(run.result);
+        }
+        const validate::Accuracy accuracy = validate::compare(results);
+        all["suites"].push_back(validate::to_json(suite.name, accuracy));
+        if (!options.out.empty()) {
+            write_file(options.out,
+                       validate::markdown(suite.name, accuracy, about(options, runs, rounds)));
+        }
+        if (options.json != "-") {
+            fmt::print("{}", validate::text(accuracy));
+        }
+        for (const validate::Verdict& verdict : accuracy.verdicts) {
+            missed = missed || (!verdict.ok && !verdict.calibration);
+        }
+    }
+    const std::string json_text = all.dump(2) + "\n";
+    if (options.json == "-") {
+        fmt::print("{}", json_text);
+    } else if (!options.json.empty()) {
+        write_file(options.json, json_text);
+    }
+    return missed ? Exit::missed : Exit::fine;
+}
+
+}  // namespace
+
+void add_validate(CLI::App& program, int& status) {
+    CLI::App& command = *program.add_subcommand(
+        "validate", "measure and simulate a matrix of scenarios, and compare");
+    auto options = std::make_shared<ValidateOptions>();
+    command.add_option("--suite", options->suites, "which suites (default mounts)")
+        ->type_name("NAME");
+    command.add_option("--from", options->folder, "folder that holds the suites")->type_name("DIR");
+    command.add_option("--host", options->host, "host profile of `fusesim calibrate`")
+        ->type_name("FILE");
+    command.add_option("--rounds", options->rounds, "times that the matrix is measured");
+    command.add_option("--only", options->only, "only cells whose name contains this text");
+    command.add_option("--json", options->json, "write the verdicts as JSON, or - for stdout")
+        ->type_name("FILE");
+    command.add_option("--out", options->out, "write the table in Markdown, e.g. ACCURACY.md")
+        ->type_name("FILE");
+    command.callback([options, &status] { status = validate_suites(*options); });
+}
+
+}  // namespace fusesim::commands

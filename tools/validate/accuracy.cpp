@@ -1,0 +1,225 @@
+#include "accuracy.h"
+
+#include "latencies.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace fusesim::validate {
+
+namespace {
+
+double quantile(std::vector<double> values, double q) {
+    if (values.empty()) {
+        return 0;
+    }
+    std::sort(values.begin(), values.end());
+    const double at = q * static_cast<double>(values.size() - 1);
+    const auto low = static_cast<std::size_t>(at);
+    const std::size_t high = std::min(low + 1, values.size() - 1);
+    return values[low] + (values[high] - values[low]) * (at - static_cast<double>(low));
+}
+
+double median(const std::vector<double>& values) {
+    return quantile(values, 0.5);
+}
+
+const report::Operation* find(const report::Named<report::Operation>& operations,
+                              const std::string& name) {
+    for (const auto& [key, operation] : operations) {
+        if (key == name) {
+            return &operation;
+        }
+    }
+    return nullptr;
+}
+
+bool pinned_same(const std::string& group) {
+    return group == "pinned_same";
+}
+
+/// What the suite promises of one number.
+bool holds(const Verdict& verdict) {
+    const double error = std::abs(verdict.error);
+    if (verdict.metric.rfind("count.", 0) == 0) {
+        return error <= 0.01;
+    }
+    if (verdict.metric == "latency_p99") {
+        return error <= 0.30;
+    }
+    return error <= (pinned_same(verdict.group) ? 0.15 : std::max(0.20, 2 * verdict.spread));
+}
+
+void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
+    const auto put = [&](const std::string& metric,
+                         const char* unit,
+                         double reference,
+                         double spread,
+                         double predicted) {
+        Verdict verdict{result.cell.name,
+                        result.cell.group,
+                        metric,
+                        unit,
+                        reference,
+                        spread,
+                        predicted,
+                        0,
+                        result.cell.calibration};
+        verdict.error = reference != 0 ? (predicted - reference) / reference : predicted != 0;
+        verdict.ok = holds(verdict);
+        verdicts.push_back(verdict);
+    };
+    const Reference& reference = result.reference;
+    put("throughput",
+        "1/s",
+        median(reference.ops_per_s),
+        measure::relative_spread(reference.ops_per_s),
+        result.simulated.throughput.ops_per_s);
+    const report::Operation* operation = find(result.simulated.operations, result.operation);
+    if (operation != nullptr && operation->latency && !reference.mean_s.empty()) {
+        put("latency_mean",
+            "s",
+            median(reference.mean_s),
+            measure::relative_spread(reference.mean_s),
+            operation->latency->mean);
+        put("latency_p99",
+            "s",
+            median(reference.p99_s),
+            measure::relative_spread(reference.p99_s),
+            operation->latency->p99);
+    }
+    if (reference.recorded_steps == 0 || result.simulated_steps == 0) {
+        return;
+    }
+    // Requests for each operation. How many forgets share a message is a matter of timing.
+    std::map<std::string, std::pair<double, double>> counts;
+    for (const auto& [opcode, request] : reference.recorded.requests) {
+        counts[opcode].first =
+            static_cast<double>(request.count) / static_cast<double>(reference.recorded_steps);
+    }
+    for (const auto& [opcode, request] : result.simulated.requests) {
+        counts[opcode].second =
+            static_cast<double>(request.count) / static_cast<double>(result.simulated_steps);
+    }
+    for (const auto& [opcode, count] : counts) {
+        // Once a second or at the end of the run: not what an operation makes.
+        const bool rare = std::max(count.first, count.second) < 1e-3;
+        if (!rare && opcode.find("FORGET") == std::string::npos) {
+            put("count." + opcode, "1/operation", count.first, 0, count.second);
+        }
+    }
+}
+
+/// The position at which two cells differ; nothing unless it is exactly one.
+std::optional<std::size_t> differs_in_one(const Cell& a, const Cell& b) {
+    if (a.parts.size() != b.parts.size()) {
+        return std::nullopt;
+    }
+    std::optional<std::size_t> at;
+    for (std::size_t i = 0; i < a.parts.size(); ++i) {
+        if (a.parts[i] != b.parts[i]) {
+            if (at) {
+                return std::nullopt;
+            }
+            at = i;
+        }
+    }
+    return at;
+}
+
+bool same_operations(const CellResult& a, const CellResult& b) {
+    return a.operation == b.operation;
+}
+
+std::vector<Change> changes(const std::vector<CellResult>& results) {
+    std::vector<Change> all;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        for (std::size_t j = i + 1; j < results.size(); ++j) {
+            const CellResult& a = results[i];
+            const CellResult& b = results[j];
+            if (!differs_in_one(a.cell, b.cell) || !same_operations(a, b)) {
+                continue;
+            }
+            Change change{a.cell.name, b.cell.name};
+            change.reference_ratio = median(b.reference.ops_per_s) / median(a.reference.ops_per_s);
+            change.predicted_ratio =
+                b.simulated.throughput.ops_per_s / a.simulated.throughput.ops_per_s;
+            const double spread = measure::relative_spread(a.reference.ops_per_s) +
+                                  measure::relative_spread(b.reference.ops_per_s);
+            if (std::abs(std::log(change.reference_ratio)) <= spread) {
+                continue;  // not different
+            }
+            change.error = change.predicted_ratio / change.reference_ratio - 1;
+            change.right_direction = (change.reference_ratio > 1) == (change.predicted_ratio > 1);
+            all.push_back(change);
+        }
+    }
+    return all;
+}
+
+Summary summarise(const std::string& group, const std::vector<Verdict>& verdicts) {
+    Summary summary;
+    summary.group = group;
+    std::vector<double> errors;
+    std::size_t within = 0;
+    std::size_t tails = 0;
+    std::size_t good_tails = 0;
+    for (const Verdict& verdict : verdicts) {
+        if (verdict.group != group || verdict.calibration) {
+            continue;
+        }
+        if (verdict.metric == "latency_p99") {
+            ++tails;
+            good_tails += verdict.ok ? 1 : 0;
+        } else if (verdict.metric == "throughput" || verdict.metric == "latency_mean") {
+            errors.push_back(std::abs(verdict.error));
+            within += verdict.ok ? 1 : 0;
+        }
+    }
+    summary.n = errors.size();
+    if (!errors.empty()) {
+        summary.median = median(errors);
+        summary.p90 = quantile(errors, 0.9);
+        summary.worst = quantile(errors, 1);
+        summary.within = static_cast<double>(within) / static_cast<double>(errors.size());
+    }
+    summary.p99_within =
+        tails > 0 ? static_cast<double>(good_tails) / static_cast<double>(tails) : 0;
+    return summary;
+}
+
+}  // namespace
+
+void add(Reference& reference, const measure::Measured& measured, const std::string& operation) {
+    for (const measure::Repeat& repeat : measured.repeats) {
+        reference.ops_per_s.push_back(repeat.ops_per_s);
+        if (const report::Operation* found = find(repeat.operations, operation);
+            found != nullptr && found->latency) {
+            reference.mean_s.push_back(found->latency->mean);
+            reference.p99_s.push_back(found->latency->p99);
+        }
+    }
+    if (measured.recorded_steps > 0) {
+        reference.recorded = measured.result;
+        reference.recorded_steps = measured.recorded_steps;
+    }
+}
+
+Accuracy compare(const std::vector<CellResult>& results) {
+    Accuracy accuracy;
+    std::vector<std::string> groups;
+    for (const CellResult& result : results) {
+        judge(result, accuracy.verdicts);
+        if (std::find(groups.begin(), groups.end(), result.cell.group) == groups.end()) {
+            groups.push_back(result.cell.group);
+        }
+    }
+    accuracy.changes = changes(results);
+    for (const std::string& group : groups) {
+        accuracy.summaries.push_back(summarise(group, accuracy.verdicts));
+    }
+    return accuracy;
+}
+
+}  // namespace fusesim::validate

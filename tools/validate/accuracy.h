@@ -1,0 +1,78 @@
+#pragma once
+
+#include "measure.h"
+#include "report/result.h"
+#include "suite.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fusesim::validate {
+
+/// What was measured of one cell, one entry a round.
+struct Reference {
+    std::vector<double> ops_per_s;
+    std::vector<double> mean_s;  ///< of the cell's first operation
+    std::vector<double> p99_s;
+    report::Result recorded;           ///< of the pass that recorded requests
+    std::uint64_t recorded_steps = 0;  ///< operations of that pass
+};
+
+/// Adds one measurement. `operation` is the name of the cell's first operation.
+void add(Reference& reference, const measure::Measured& measured, const std::string& operation);
+
+/// One number of one cell, measured and simulated.
+struct Verdict {
+    std::string cell;
+    std::string group;
+    std::string metric;  ///< throughput, latency_mean, latency_p99, count.READ
+    std::string unit;
+    double reference = 0;
+    double spread = 0;  ///< half the range over the rounds, relative
+    double predicted = 0;
+    double error = 0;  ///< (predicted - reference) / reference
+    bool calibration = false;
+    bool ok = true;
+};
+
+/// The same number of two cells that differ in one part.
+struct Change {
+    std::string from;
+    std::string to;
+    double reference_ratio = 0;
+    double predicted_ratio = 0;
+    double error = 0;  ///< of the ratio, relative
+    bool right_direction = true;
+};
+
+/// Errors of one group's throughputs and mean latencies; cells of calibration are left out.
+struct Summary {
+    std::string group;
+    std::size_t n = 0;
+    double median = 0;
+    double p90 = 0;
+    double worst = 0;
+    double within = 0;      ///< share of verdicts that are ok
+    double p99_within = 0;  ///< share of p99 latencies within 30 %
+};
+
+struct Accuracy {
+    std::vector<Verdict> verdicts;
+    std::vector<Change> changes;
+    std::vector<Summary> summaries;
+};
+
+/// Everything known of one cell.
+struct CellResult {
+    Cell cell;
+    Reference reference;
+    report::Result simulated;
+    std::uint64_t simulated_steps = 0;
+    std::string operation;
+};
+
+/// Compares all cells with their simulations, and all pairs of cells that differ in one part.
+Accuracy compare(const std::vector<CellResult>& results);
+
+}  // namespace fusesim::validate

@@ -1,0 +1,202 @@
+#include "report.h"
+
+#include "report/numbers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace fusesim::validate {
+
+using config::Json;
+
+namespace {
+
+std::string value_text(const Verdict& verdict, double value) {
+    if (verdict.unit == "s") {
+        return report::time_text(value);
+    }
+    return verdict.metric == "throughput" ? report::rate_text(value) : fmt::format("{:.4f}", value);
+}
+
+void add_row(std::string& out, const Verdict& verdict) {
+    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n",
+                       verdict.cell,
+                       verdict.metric,
+                       value_text(verdict, verdict.reference),
+                       report::percent_text(verdict.spread),
+                       value_text(verdict, verdict.predicted),
+                       report::error_text(verdict.error),
+                       verdict.ok ? "ok" : "**missed**");
+}
+
+const char* const row_header =
+    "| cell | metric | measured | spread | simulated | error | verdict |\n"
+    "|---|---|---:|---:|---:|---:|---|\n";
+
+/// Rows of one kind, worst first; nothing if there are none.
+template <class Keep>
+std::string rows(const Accuracy& accuracy, bool worst_first, Keep keep) {
+    std::vector<Verdict> kept;
+    std::copy_if(
+        accuracy.verdicts.begin(), accuracy.verdicts.end(), std::back_inserter(kept), keep);
+    if (worst_first) {
+        std::stable_sort(kept.begin(), kept.end(), [](const Verdict& a, const Verdict& b) {
+            return std::abs(a.error) > std::abs(b.error);
+        });
+    }
+    std::string out;
+    for (const Verdict& verdict : kept) {
+        add_row(out, verdict);
+    }
+    return out.empty() ? "None.\n" : row_header + out;
+}
+
+std::string summary_rows(const Accuracy& accuracy) {
+    std::string out =
+        "| group | numbers | median error | 90th percentile | worst | within bounds | p99 within "
+        "30 % |\n|---|---:|---:|---:|---:|---:|---:|\n";
+    for (const Summary& summary : accuracy.summaries) {
+        out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n",
+                           summary.group,
+                           summary.n,
+                           report::percent_text(summary.median),
+                           report::percent_text(summary.p90),
+                           report::percent_text(summary.worst),
+                           report::percent_text(summary.within),
+                           report::percent_text(summary.p99_within));
+    }
+    return out;
+}
+
+struct ChangeSummary {
+    std::size_t n = 0;
+    double right = 0;
+    double median = 0;
+};
+
+ChangeSummary summarise(const std::vector<Change>& changes) {
+    ChangeSummary summary;
+    summary.n = changes.size();
+    if (changes.empty()) {
+        return summary;
+    }
+    std::vector<double> errors;
+    std::size_t right = 0;
+    for (const Change& change : changes) {
+        errors.push_back(std::abs(change.error));
+        right += change.right_direction ? 1 : 0;
+    }
+    std::nth_element(
+        errors.begin(), errors.begin() + static_cast<long>(errors.size() / 2), errors.end());
+    summary.right = static_cast<double>(right) / static_cast<double>(changes.size());
+    summary.median = errors[errors.size() / 2];
+    return summary;
+}
+
+std::string change_sentence(const ChangeSummary& summary) {
+    return fmt::format(
+        "{} pairs of cells differ in one part by more than their spread; the direction is right in "
+        "{}, the ratio's median error is {}.\n",
+        summary.n,
+        report::percent_text(summary.right),
+        report::percent_text(summary.median));
+}
+
+}  // namespace
+
+Json to_json(const std::string& suite, const Accuracy& accuracy) {
+    Json out;
+    out["name"] = suite;
+    out["cells"] = Json::array();
+    for (const Verdict& verdict : accuracy.verdicts) {
+        out["cells"].push_back({{"cell", verdict.cell},
+                                {"group", verdict.group},
+                                {"metric", verdict.metric},
+                                {"unit", verdict.unit},
+                                {"reference", verdict.reference},
+                                {"spread", verdict.spread},
+                                {"predicted", verdict.predicted},
+                                {"error", verdict.error},
+                                {"role", verdict.calibration ? "calibration" : "predicted"},
+                                {"ok", verdict.ok}});
+    }
+    out["summary"] = Json::object();
+    for (const Summary& summary : accuracy.summaries) {
+        out["summary"][summary.group] = {{"n", summary.n},
+                                         {"median_abs_error", summary.median},
+                                         {"p90_abs_error", summary.p90},
+                                         {"worst_abs_error", summary.worst}};
+    }
+    const ChangeSummary changes = summarise(accuracy.changes);
+    out["changes"] = {
+        {"n", changes.n}, {"right_direction", changes.right}, {"median_abs_error", changes.median}};
+    return out;
+}
+
+std::string markdown(const std::string& suite,
+                     const Accuracy& accuracy,
+                     const std::vector<std::pair<std::string, std::string>>& about) {
+    const auto is_count = [](const Verdict& v) { return v.metric.rfind("count.", 0) == 0; };
+    std::string out = fmt::format(
+        "# Accuracy: {}\n\nWritten by `fusesim validate --suite {}`. Each cell is a scenario that "
+        "ran on a real mount and in the\nmodel. Measured: the median of all rounds; spread: half "
+        "their range. Cells of calibration are like what\nthe host profile was made from; they "
+        "are listed apart and in no summary.\n\n",
+        suite,
+        suite);
+    for (const auto& [name, value] : about) {
+        out += fmt::format("- {}: {}\n", name, value);
+    }
+    out +=
+        "\n## Missed\n\nPromised: throughput and mean latency within 15 % on one pinned core, "
+        "elsewhere within the larger of 20 %\nand twice the spread; p99 within 30 %; requests "
+        "an operation within 1 %.\n\n";
+    out += rows(accuracy, true, [](const Verdict& v) { return !v.ok && !v.calibration; });
+    out += "\n## By group\n\nThroughput and mean latency of predicted cells.\n\n" +
+           summary_rows(accuracy);
+    out += "\n## Changes\n\n" + change_sentence(summarise(accuracy.changes));
+    std::vector<Change> worst = accuracy.changes;
+    std::stable_sort(worst.begin(), worst.end(), [](const Change& a, const Change& b) {
+        return std::abs(a.error) > std::abs(b.error);
+    });
+    worst.resize(std::min<std::size_t>(worst.size(), 20));
+    if (!worst.empty()) {
+        out +=
+            "\nThe twenty worst:\n\n| from | to | measured ratio | simulated ratio | error |\n"
+            "|---|---|---:|---:|---:|\n";
+        for (const Change& change : worst) {
+            out += fmt::format("| {} | {} | {:.3f} | {:.3f} | {}{} |\n",
+                               change.from,
+                               change.to,
+                               change.reference_ratio,
+                               change.predicted_ratio,
+                               report::error_text(change.error),
+                               change.right_direction ? "" : " wrong direction");
+        }
+    }
+    out += "\n## Predicted cells\n\n" +
+           rows(accuracy, false, [&](const Verdict& v) { return !v.calibration && !is_count(v); });
+    out += "\n## Requests of each operation\n\n" +
+           rows(accuracy, false, [&](const Verdict& v) { return !v.calibration && is_count(v); });
+    out += "\n## Cells of calibration\n\n" +
+           rows(accuracy, false, [](const Verdict& v) { return v.calibration; });
+    return out;
+}
+
+std::string text(const Accuracy& accuracy) {
+    report::Table table({"group", "numbers", "median", "p90", "worst", "in bounds", "p99 in 30 %"});
+    for (const Summary& summary : accuracy.summaries) {
+        table.add({summary.group,
+                   std::to_string(summary.n),
+                   report::percent_text(summary.median),
+                   report::percent_text(summary.p90),
+                   report::percent_text(summary.worst),
+                   report::percent_text(summary.within),
+                   report::percent_text(summary.p99_within)});
+    }
+    return table.text() + "\n" + report::wrapped(change_sentence(summarise(accuracy.changes)));
+}
+
+}  // namespace fusesim::validate

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "accuracy.h"
+#include "config/units.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fusesim::validate {
+
+/// The `validate` JSON of one suite.
+config::Json to_json(const std::string& suite, const Accuracy& accuracy);
+
+/// ACCURACY.md: failures first, then groups, changes, all cells, and what calibration rests on.
+/// `about` is what was measured where: name and value.
+std::string markdown(const std::string& suite,
+                     const Accuracy& accuracy,
+                     const std::vector<std::pair<std::string, std::string>>& about);
+
+/// Summaries for a terminal.
+std::string text(const Accuracy& accuracy);
+
+}  // namespace fusesim::validate

@@ -1,0 +1,75 @@
+#include "suite.h"
+
+#include "config/error.h"
+#include "config/nearest.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+namespace fusesim::validate {
+
+void bind(config::Map& map, Part& part) {
+    map.field("set", part.set, "settings, each key.path=value");
+}
+
+void bind(config::Map& map, Suite& suite) {
+    map.field("schema_version", suite.schema_version, 1, 1, "version of this format");
+    map.field("name", suite.name, "of the suite");
+    map.field("base", suite.base, "scenario that all cells begin with");
+    map.field("rounds", suite.rounds, 1, 100, "times that the whole matrix is measured");
+    map.field("groups", suite.groups, "group of the cells that have a part, by part");
+    map.section("parts", suite.parts, "what cells are made of");
+    map.field("calibration", suite.calibration, "cells whose like the host profile is made from");
+    map.field("predicted", suite.predicted, "all other cells: names of parts, e.g. null stat same");
+}
+
+namespace {
+
+Cell make_cell(const std::string& line,
+               bool calibration,
+               const Suite& suite,
+               const config::Place& place) {
+    Cell cell;
+    cell.calibration = calibration;
+    std::istringstream words(line);
+    for (std::string word; words >> word;) {
+        const auto part = suite.parts.find(word);
+        if (part == suite.parts.end()) {
+            std::vector<std::string> known;
+            for (const auto& [name, unused] : suite.parts) {
+                known.push_back(name);
+            }
+            const std::string near = config::nearest(word, known);
+            throw config::Error(place,
+                                fmt::format("cell '{}' has the unknown part '{}'", line, word),
+                                near.empty() ? "" : "did you mean '" + near + "'?");
+        }
+        cell.parts.push_back(word);
+        cell.name += (cell.name.empty() ? "" : "/") + word;
+        cell.overrides.insert(
+            cell.overrides.end(), part->second.set.begin(), part->second.set.end());
+        if (const auto group = suite.groups.find(word); group != suite.groups.end()) {
+            cell.group = group->second;
+        }
+    }
+    if (cell.group.empty()) {
+        throw config::Error(place, fmt::format("cell '{}' is in no group", line));
+    }
+    return cell;
+}
+
+}  // namespace
+
+std::vector<Cell> cells(const Suite& suite, const config::Document& document) {
+    std::vector<Cell> all;
+    for (const std::string& line : suite.calibration) {
+        all.push_back(make_cell(line, true, suite, document.place("calibration")));
+    }
+    for (const std::string& line : suite.predicted) {
+        all.push_back(make_cell(line, false, suite, document.place("predicted")));
+    }
+    return all;
+}
+
+}  // namespace fusesim::validate

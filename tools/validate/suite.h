@@ -1,0 +1,44 @@
+#pragma once
+
+#include "config/map.h"
+#include "config/units.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace fusesim::validate {
+
+/// Settings that cells have in common: what "same", "read4k" or "threads4" stands for.
+struct Part {
+    std::vector<std::string> set;  ///< key.path=value
+};
+
+/// A matrix of scenarios, each a choice of parts on top of one scenario.
+struct Suite {
+    unsigned schema_version = 1;
+    std::string name;
+    config::File base;  ///< scenario that all cells begin with
+    unsigned rounds = 5;
+    std::map<std::string, std::string> groups;  ///< by part: the group of cells that have it
+    std::map<std::string, Part> parts;
+    std::vector<std::string> calibration;  ///< cells whose like the host profile was made from
+    std::vector<std::string> predicted;    ///< all others
+};
+
+void bind(config::Map& map, Part& part);
+void bind(config::Map& map, Suite& suite);
+
+/// One cell: part names in the order of the suite's line.
+struct Cell {
+    std::string name;  ///< "null/stat/1/same"
+    std::vector<std::string> parts;
+    std::string group;
+    bool calibration = false;
+    std::vector<std::string> overrides;
+};
+
+/// Every cell, those of calibration first. Throws config::Error for a part that is not defined.
+std::vector<Cell> cells(const Suite& suite, const config::Document& document);
+
+}  // namespace fusesim::validate
