@@ -65,6 +65,8 @@ struct Inode {
         names = names_bytes = 0;
         advise_readdirplus = false;
         markers.clear();
+        changed_tick = -1;
+        times_dirty = false;
     }
 
     std::uint64_t nodeid;
@@ -89,6 +91,8 @@ struct Inode {
     // A file.
     PageSet cached;  ///< up to date in the page cache
     PageSet dirty;
+    std::int64_t changed_tick = -1;  ///< of the timer, when it was written last
+    bool times_dirty = false;
     std::uint64_t writing_back = 0;   ///< WRITEs on their way
     std::set<std::uint64_t> markers;  ///< pages that ask for more readahead
     std::vector<std::unique_ptr<Fetch>> fetches;

@@ -313,8 +313,9 @@ sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& 
 sim::Task<> Mount::close(Thread& thread, File& file) {
     Inode& inode = *file.inode;
     thread.charge(costs().syscall + costs().vfs.close);
-    if (settings_.writeback_cache && !inode.dirty.empty()) {
+    if (settings_.writeback_cache) {
         co_await flush_dirty(thread, inode, true);
+        co_await flush_times(thread, inode);
     }
     Exchange& flush = take_exchange();
     shape(flush.call, Opcode::flush, inode, 0);

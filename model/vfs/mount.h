@@ -126,6 +126,9 @@ class Mount {
     sim::Task<> flush_dirty(host::Thread& thread, Inode& inode, bool wait);
     sim::Task<> fill_pages(host::Thread& thread, Inode& inode, std::uint64_t at, std::uint32_t n);
     void shape_write(transport::Call& call, Inode& inode, std::uint64_t at, std::uint32_t bytes);
+    /// writeback_cache: a file changed; its times must be sent if the clock has ticked since.
+    void touch(Inode& inode);
+    sim::Task<> flush_times(host::Thread& thread, Inode& inode);
     Fetch* fetching(Inode& inode, std::uint64_t page) const;
     void fetched(Exchange& exchange);
     void written_back(Exchange& exchange);

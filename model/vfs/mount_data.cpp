@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::uint64_t page_bytes = fuse::kernel_page_bytes;
 
+/// Times of files are as coarse as the timer: CONFIG_HZ of Debian's kernels.
+constexpr Time timer_tick = Time::from_ns(4'000'000);
+
 std::uint64_t pages_of(std::uint64_t bytes) {
     return (bytes + page_bytes - 1) / page_bytes;
 }
@@ -277,7 +280,7 @@ sim::Task<> Mount::write_direct(Thread& thread,
     }
     const std::uint64_t first = offset / page_bytes;
     cached_pages_ -= inode.cached.remove(first, pages_of(offset + bytes) - first);
-    inode.attributes_partial = true;
+    inode.attributes_until = Time();
 }
 
 /// Copying into the page cache, as all buffered writes do.
@@ -309,7 +312,7 @@ sim::Task<> Mount::write_through(Thread& thread,
         give_back(exchange);
         done += part;
     }
-    inode.attributes_partial = true;
+    inode.attributes_until = Time();  // size and times: also the next read asks
 }
 
 sim::Task<> Mount::write_back(Thread& thread,
@@ -334,6 +337,7 @@ sim::Task<> Mount::write_back(Thread& thread,
         }
     }
     co_await fill_pages(thread, inode, offset, bytes);
+    touch(inode);
     dirty_pages_ += inode.dirty.add(first, end - first);
     // Dirty pages beyond the limit: the writer waits until enough of them are written.
     if (dirty_pages_ + writing_pages_ > settings_.dirty_limit) {
@@ -384,12 +388,30 @@ void Mount::written_back(Exchange& exchange) {
     give_back(exchange);
 }
 
+void Mount::touch(Inode& inode) {
+    const std::int64_t tick = now().ps() / timer_tick.ps();
+    inode.times_dirty = inode.times_dirty || tick != inode.changed_tick;
+    inode.changed_tick = tick;
+}
+
+sim::Task<> Mount::flush_times(Thread& thread, Inode& inode) {
+    if (!inode.times_dirty) {
+        co_return;
+    }
+    inode.times_dirty = false;
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, Opcode::setattr, inode, 0);
+    co_await request(thread, exchange.call);
+    give_back(exchange);
+}
+
 sim::Task<> Mount::fsync(Thread& thread, File& file) {
     Inode& inode = *file.inode;
     thread.charge(costs().syscall + costs().vfs.fsync);
     co_await inode.lock.lock(thread);
     if (settings_.writeback_cache) {
         co_await flush_dirty(thread, inode, true);
+        co_await flush_times(thread, inode);
     }
     Exchange& exchange = take_exchange();
     shape(exchange.call, Opcode::fsync, inode, 0);

@@ -120,10 +120,14 @@ void simulate_all(std::vector<Run>& runs) {
     Progress progress("simulating");
     double done = 0;
     for (Run& run : runs) {
-        const system::Outcome outcome = system::simulate(run.scenario, run.document);
-        run.result.simulated = outcome.result;
-        run.result.simulated_steps = static_cast<std::uint64_t>(
-            outcome.result.throughput.ops_per_s * outcome.result.duration_s + 0.5);
+        run.result.simulated = system::simulate(run.scenario, run.document).result;
+        if (const std::uint64_t steps = run.result.reference.recorded_steps; steps > 0) {
+            system::Scenario pass = run.scenario;
+            pass.run.warm_up = sim::Time();
+            pass.run.duration.reset();
+            pass.run.operations = steps / pass.workload.threads;
+            run.result.simulated_pass = system::simulate(pass, run.document).result;
+        }
         progress.show(++done / static_cast<double>(runs.size()));
     }
 }

@@ -89,7 +89,7 @@ void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
             measure::relative_spread(reference.p99_s),
             operation->latency->p99);
     }
-    if (reference.recorded_steps == 0 || result.simulated_steps == 0) {
+    if (reference.recorded_steps == 0) {
         return;
     }
     // Requests for each operation. How many forgets share a message is a matter of timing.
@@ -98,9 +98,9 @@ void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
         counts[opcode].first =
             static_cast<double>(request.count) / static_cast<double>(reference.recorded_steps);
     }
-    for (const auto& [opcode, request] : result.simulated.requests) {
+    for (const auto& [opcode, request] : result.simulated_pass.requests) {
         counts[opcode].second =
-            static_cast<double>(request.count) / static_cast<double>(result.simulated_steps);
+            static_cast<double>(request.count) / static_cast<double>(reference.recorded_steps);
     }
     for (const auto& [opcode, count] : counts) {
         // Once a second or at the end of the run: not what an operation makes.

@@ -68,7 +68,7 @@ struct CellResult {
     Cell cell;
     Reference reference;
     report::Result simulated;
-    std::uint64_t simulated_steps = 0;
+    report::Result simulated_pass;  ///< as many operations as in the pass that recorded requests
     std::string operation;
 };
 
