@@ -1,22 +1,19 @@
 #include "null_filesystem.h"
 
+#include "null_tree.h"
 #include "options.h"
 #include "session.h"
-#include "stamps.h"
 
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstdlib>
 #include <ctime>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <random>
-#include <string>
 #include <vector>
 
 namespace fusesim::daemons {
@@ -30,100 +27,25 @@ struct alignas(4096) Zeros {
     char bytes[largest_read];
 };
 
-/// A file or directory. It lives while it has a name or the kernel remembers it.
-struct Node {
-    mode_t mode = S_IFREG | 0644;
-    off_t size = 0;
-    timespec changed{};
-    Node* parent = nullptr;
-    std::uint64_t lookups = 0;
-    unsigned links = 0;
-    std::map<std::string, Node*> children;
-};
-
-/// Names, sizes and nothing else; one mutex, because holding it takes far less than a request.
+/// The tree, and the time that each request takes.
 class NullFileSystem {
   public:
     explicit NullFileSystem(const Options& options)
-        : options_(options), zeros_(std::make_unique<Zeros>()), random_(options.service.seed) {
-        root_.mode = S_IFDIR | 0755;
-        root_.links = 2;
-        root_.parent = &root_;
-        for (unsigned i = 0; i < options.files; ++i) {
-            Node* file = add(root_, "file" + std::to_string(i), S_IFREG | 0644);
-            file->size = static_cast<off_t>(options.file_size);
-        }
-    }
+        : tree(options), zeros_(std::make_unique<Zeros>()), random_(options.service.seed) {}
 
-    const Options& options() const { return options_; }
+    const Options& options() const { return tree.options(); }
 
     const char* zeros() const { return zeros_->bytes; }
 
-    Node* node(fuse_ino_t ino) {
-        return ino == FUSE_ROOT_ID ? &root_ : reinterpret_cast<Node*>(ino);
-    }
-
-    fuse_ino_t ino(const Node* node) const {
-        return node == &root_ ? FUSE_ROOT_ID : reinterpret_cast<fuse_ino_t>(node);
-    }
-
-    struct stat attributes(const Node* node) const {
-        struct stat out {};
-
-        out.st_ino = ino(node);
-        out.st_mode = node->mode;
-        out.st_nlink = node->links;
-        out.st_size = node->size;
-        out.st_blocks = (node->size + 511) / 512;
-        out.st_blksize = 4096;
-        out.st_atim = out.st_mtim = out.st_ctim = node->changed;
-        return out;
-    }
-
-    fuse_entry_param entry(const Node* node) const {
-        fuse_entry_param out{};
-        out.ino = ino(node);
-        out.attr = attributes(node);
-        out.attr_timeout = options_.attr_timeout;
-        out.entry_timeout = options_.entry_timeout;
-        return out;
-    }
-
-    Node* find(Node& directory, const char* name) {
-        const auto found = directory.children.find(name);
-        return found == directory.children.end() ? nullptr : found->second;
-    }
-
-    Node* add(Node& directory, const std::string& name, mode_t mode) {
-        auto fresh = std::make_unique<Node>();
-        fresh->mode = mode;
-        fresh->parent = &directory;
-        fresh->links = S_ISDIR(mode) ? 2 : 1;
-        clock_gettime(CLOCK_REALTIME_COARSE, &fresh->changed);
-        directory.children[name] = fresh.get();
-        return fresh.release();
-    }
-
-    void drop_link(Node* node) {
-        node->links = S_ISDIR(node->mode) ? 0 : node->links - 1;
-        node->parent = node;  // its own may go before it does
-        free_if_unused(node);
-    }
-
-    void forget(Node* node, std::uint64_t lookups) {
-        node->lookups -= std::min(node->lookups, lookups);
-        free_if_unused(node);
-    }
-
     /// Takes the service time of one request; a null file system takes none.
     void serve() {
-        const Service& service = options_.service;
+        const Service& service = options().service;
         if (service.seconds <= 0) {
             return;
         }
         double seconds = service.seconds;
         if (service.exponential) {
-            const std::lock_guard lock(mutex);
+            const std::lock_guard lock(random_mutex_);
             seconds = std::exponential_distribution<>(1 / service.seconds)(random_);
         }
         if (service.spin) {
@@ -133,7 +55,7 @@ class NullFileSystem {
         }
     }
 
-    std::mutex mutex;
+    NullTree tree;
 
   private:
     static void spin(double seconds) {
@@ -157,20 +79,20 @@ class NullFileSystem {
         }
     }
 
-    void free_if_unused(Node* node) {
-        if (node != &root_ && node->lookups == 0 && node->links == 0) {
-            delete node;
-        }
-    }
-
-    Options options_;
     std::unique_ptr<Zeros> zeros_;
+    std::mutex random_mutex_;
     std::mt19937_64 random_;
-    Node root_;
 };
 
 NullFileSystem& filesystem(fuse_req_t request) {
     return *static_cast<NullFileSystem*>(fuse_req_userdata(request));
+}
+
+/// The file system of a request, after the time that the request takes.
+NullFileSystem& served(fuse_req_t request) {
+    NullFileSystem& fs = filesystem(request);
+    fs.serve();
+    return fs;
 }
 
 void init(void* userdata, fuse_conn_info* connection) {
@@ -178,98 +100,46 @@ void init(void* userdata, fuse_conn_info* connection) {
 }
 
 void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    fuse_entry_param entry{};
-    {
-        const std::lock_guard lock(fs.mutex);
-        Node* found = fs.find(*fs.node(parent), name);
-        if (found != nullptr) {
-            ++found->lookups;
-            entry = fs.entry(found);
-        }
-    }
-    if (entry.ino != 0) {
-        fuse_reply_entry(request, &entry);
-    } else if (fs.options().negative_timeout > 0) {
-        entry.entry_timeout = fs.options().negative_timeout;
-        fuse_reply_entry(request, &entry);
-    } else {
+    NullFileSystem& fs = served(request);
+    fuse_entry_param entry = fs.tree.lookup(parent, name);
+    if (entry.ino == 0 && fs.options().negative_timeout <= 0) {
         fuse_reply_err(request, ENOENT);
+        return;
     }
+    if (entry.ino == 0) {
+        entry.entry_timeout = fs.options().negative_timeout;
+    }
+    fuse_reply_entry(request, &entry);
 }
 
 void forget(fuse_req_t request, fuse_ino_t ino, std::uint64_t lookups) {
-    NullFileSystem& fs = filesystem(request);
-    {
-        const std::lock_guard lock(fs.mutex);
-        fs.forget(fs.node(ino), lookups);
-    }
+    filesystem(request).tree.forget(ino, lookups);
     fuse_reply_none(request);
 }
 
 void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forgets) {
-    NullFileSystem& fs = filesystem(request);
-    {
-        const std::lock_guard lock(fs.mutex);
-        for (std::size_t i = 0; i < count; ++i) {
-            fs.forget(fs.node(forgets[i].ino), forgets[i].nlookup);
-        }
+    for (std::size_t i = 0; i < count; ++i) {
+        filesystem(request).tree.forget(forgets[i].ino, forgets[i].nlookup);
     }
     fuse_reply_none(request);
 }
 
 void getattr(fuse_req_t request, fuse_ino_t ino, fuse_file_info*) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-
-    struct stat attributes {};
-
-    {
-        const std::lock_guard lock(fs.mutex);
-        attributes = fs.attributes(fs.node(ino));
-    }
+    NullFileSystem& fs = served(request);
+    const struct stat attributes = fs.tree.getattr(ino);
     fuse_reply_attr(request, &attributes, fs.options().attr_timeout);
 }
 
 void setattr(fuse_req_t request, fuse_ino_t ino, struct stat* wanted, int which, fuse_file_info*) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-
-    struct stat attributes {};
-
-    {
-        const std::lock_guard lock(fs.mutex);
-        Node* node = fs.node(ino);
-        if ((which & FUSE_SET_ATTR_MODE) != 0) {
-            node->mode = (node->mode & S_IFMT) | (wanted->st_mode & ~S_IFMT);
-        }
-        if ((which & FUSE_SET_ATTR_SIZE) != 0) {
-            node->size = wanted->st_size;
-        }
-        clock_gettime(CLOCK_REALTIME_COARSE, &node->changed);
-        attributes = fs.attributes(node);
-    }
+    NullFileSystem& fs = served(request);
+    const struct stat attributes = fs.tree.setattr(ino, *wanted, which);
     fuse_reply_attr(request, &attributes, fs.options().attr_timeout);
-}
-
-/// Makes a name; returns an entry with ino 0 if it exists already.
-fuse_entry_param make(NullFileSystem& fs, fuse_ino_t parent, const char* name, mode_t mode) {
-    const std::lock_guard lock(fs.mutex);
-    Node& directory = *fs.node(parent);
-    if (fs.find(directory, name) != nullptr) {
-        return {};
-    }
-    Node* fresh = fs.add(directory, name, mode);
-    fresh->lookups = 1;
-    return fs.entry(fresh);
 }
 
 void create(
     fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    const fuse_entry_param entry = make(fs, parent, name, S_IFREG | (mode & 07777));
+    NullFileSystem& fs = served(request);
+    const fuse_entry_param entry = fs.tree.make(parent, name, S_IFREG | (mode & 07777));
     if (entry.ino == 0) {
         fuse_reply_err(request, EEXIST);
         return;
@@ -287,82 +157,24 @@ void reply_made(fuse_req_t request, const fuse_entry_param& entry) {
 }
 
 void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
+    NullFileSystem& fs = served(request);
     if (!S_ISREG(mode)) {
         fuse_reply_err(request, EPERM);
         return;
     }
-    reply_made(request, make(fs, parent, name, mode));
+    reply_made(request, fs.tree.make(parent, name, mode));
 }
 
 void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    reply_made(request, make(fs, parent, name, S_IFDIR | (mode & 07777)));
-}
-
-/// Takes a name away; returns the error number.
-int remove_name(NullFileSystem& fs, fuse_ino_t parent, const char* name, bool directory) {
-    const std::lock_guard lock(fs.mutex);
-    Node& from = *fs.node(parent);
-    Node* victim = fs.find(from, name);
-    if (victim == nullptr) {
-        return ENOENT;
-    }
-    if (S_ISDIR(victim->mode) != directory) {
-        return directory ? ENOTDIR : EISDIR;
-    }
-    if (!victim->children.empty()) {
-        return ENOTEMPTY;
-    }
-    from.children.erase(name);
-    fs.drop_link(victim);
-    return 0;
+    reply_made(request, served(request).tree.make(parent, name, S_IFDIR | (mode & 07777)));
 }
 
 void unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    fuse_reply_err(request, remove_name(fs, parent, name, false));
+    fuse_reply_err(request, served(request).tree.remove(parent, name, false));
 }
 
 void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    fuse_reply_err(request, remove_name(fs, parent, name, true));
-}
-
-int move_name(NullFileSystem& fs,
-              fuse_ino_t from,
-              const char* name,
-              fuse_ino_t to,
-              const char* new_name,
-              unsigned flags) {
-    if (flags != 0) {
-        return EINVAL;
-    }
-    const std::lock_guard lock(fs.mutex);
-    Node& source = *fs.node(from);
-    Node& target = *fs.node(to);
-    Node* moved = fs.find(source, name);
-    if (moved == nullptr) {
-        return ENOENT;
-    }
-    Node* replaced = fs.find(target, new_name);
-    if (replaced == moved) {
-        return 0;
-    }
-    if (replaced != nullptr && !replaced->children.empty()) {
-        return ENOTEMPTY;
-    }
-    source.children.erase(name);
-    target.children[new_name] = moved;
-    moved->parent = &target;
-    if (replaced != nullptr) {
-        fs.drop_link(replaced);
-    }
-    return 0;
+    fuse_reply_err(request, served(request).tree.remove(parent, name, true));
 }
 
 void rename(fuse_req_t request,
@@ -371,28 +183,17 @@ void rename(fuse_req_t request,
             fuse_ino_t to,
             const char* new_name,
             unsigned flags) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    fuse_reply_err(request, move_name(fs, from, name, to, new_name, flags));
+    fuse_reply_err(request, served(request).tree.rename(from, name, to, new_name, flags));
 }
 
 void open(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    apply_open_flags(fs.options(), *info);
+    apply_open_flags(served(request).options(), *info);
     fuse_reply_open(request, info);
 }
 
 void read(fuse_req_t request, fuse_ino_t ino, std::size_t size, off_t offset, fuse_file_info*) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    std::size_t left = 0;
-    {
-        const std::lock_guard lock(fs.mutex);
-        const off_t end = fs.node(ino)->size;
-        left = offset < end ? static_cast<std::size_t>(end - offset) : 0;
-    }
-    const std::size_t amount = std::min({size, left, largest_read});
+    NullFileSystem& fs = served(request);
+    const std::size_t amount = std::min(fs.tree.readable(ino, size, offset), largest_read);
     if (!fs.options().splice_write) {
         fuse_reply_buf(request, fs.zeros(), amount);
         return;
@@ -405,70 +206,42 @@ void read(fuse_req_t request, fuse_ino_t ino, std::size_t size, off_t offset, fu
     fuse_reply_data(request, &data, FUSE_BUF_SPLICE_MOVE);
 }
 
-void grow(NullFileSystem& fs, fuse_ino_t ino, off_t end) {
-    const std::lock_guard lock(fs.mutex);
-    Node* node = fs.node(ino);
-    node->size = std::max(node->size, end);
-    clock_gettime(CLOCK_REALTIME_COARSE, &node->changed);
-}
-
 void write_buf(
     fuse_req_t request, fuse_ino_t ino, fuse_bufvec* data, off_t offset, fuse_file_info*) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
+    NullFileSystem& fs = served(request);
     const std::size_t size = fuse_buf_size(data);
-    grow(fs, ino, offset + static_cast<off_t>(size));
+    fs.tree.grow(ino, offset + static_cast<off_t>(size));
     fuse_reply_write(request, size);
 }
 
 void succeed(fuse_req_t request, fuse_ino_t, fuse_file_info*) {
-    filesystem(request).serve();
+    served(request);
     fuse_reply_err(request, 0);
 }
 
 void fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) {
-    filesystem(request).serve();
+    served(request);
     fuse_reply_err(request, 0);
 }
 
 void fallocate(
     fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length, fuse_file_info*) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
+    NullFileSystem& fs = served(request);
     if (mode != 0) {
         fuse_reply_err(request, EOPNOTSUPP);
         return;
     }
-    grow(fs, ino, offset + length);
+    fs.tree.grow(ino, offset + length);
     fuse_reply_err(request, 0);
 }
 
-/// A directory as it was when it was opened, so that offsets stay valid.
-struct Listing {
-    std::vector<std::pair<std::string, Node*>> entries;
-};
-
-void opendir(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    auto listing = std::make_unique<Listing>();
-    {
-        const std::lock_guard lock(fs.mutex);
-        Node* directory = fs.node(ino);
-        listing->entries.emplace_back(".", directory);
-        listing->entries.emplace_back("..", directory->parent);
-        for (const auto& [name, child] : directory->children) {
-            listing->entries.emplace_back(name, child);
-        }
-    }
-    info->fh = reinterpret_cast<std::uint64_t>(listing.release());
-    fuse_reply_open(request, info);
+NullTree::Listing* listing_of(const fuse_file_info* info) {
+    return reinterpret_cast<NullTree::Listing*>(info->fh);
 }
 
-/// Whether the entry at `place` is still in the directory, so that its node is alive.
-Node* still_there(NullFileSystem& fs, Node& directory, const Listing& listing, std::size_t place) {
-    const auto& [name, node] = listing.entries[place];
-    return place < 2 ? node : fs.find(directory, name.c_str());
+void opendir(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
+    info->fh = reinterpret_cast<std::uint64_t>(served(request).tree.open_directory(ino).release());
+    fuse_reply_open(request, info);
 }
 
 void list(fuse_req_t request,
@@ -477,34 +250,9 @@ void list(fuse_req_t request,
           off_t offset,
           fuse_file_info* info,
           bool plus) {
-    NullFileSystem& fs = filesystem(request);
-    fs.serve();
-    const auto& listing = *reinterpret_cast<Listing*>(info->fh);
+    NullFileSystem& fs = served(request);
     std::vector<char> reply(size);
-    std::size_t used = 0;
-    {
-        const std::lock_guard lock(fs.mutex);
-        for (auto i = static_cast<std::size_t>(offset); i < listing.entries.size(); ++i) {
-            Node* node = still_there(fs, *fs.node(ino), listing, i);
-            if (node == nullptr) {
-                continue;
-            }
-            const char* name = listing.entries[i].first.c_str();
-            const auto next = static_cast<off_t>(i + 1);
-            const fuse_entry_param entry = fs.entry(node);
-            char* to = reply.data() + used;
-            const std::size_t need =
-                plus ? fuse_add_direntry_plus(request, to, size - used, name, &entry, next)
-                     : fuse_add_direntry(request, to, size - used, name, &entry.attr, next);
-            if (need > size - used) {
-                break;
-            }
-            used += need;
-            if (plus && i >= 2) {
-                ++node->lookups;
-            }
-        }
-    }
+    const std::size_t used = fs.tree.list(ino, *listing_of(info), offset, plus, reply.data(), size);
     fuse_reply_buf(request, reply.data(), used);
 }
 
@@ -519,20 +267,14 @@ void readdirplus(
 }
 
 void releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-    filesystem(request).serve();
-    delete reinterpret_cast<Listing*>(info->fh);
+    served(request);
+    delete listing_of(info);
     fuse_reply_err(request, 0);
 }
 
 void statfs(fuse_req_t request, fuse_ino_t) {
-    filesystem(request).serve();
-
-    struct statvfs out {};
-
-    out.f_bsize = out.f_frsize = 4096;
-    out.f_blocks = out.f_bfree = out.f_bavail = 1u << 30;
-    out.f_files = out.f_ffree = out.f_favail = 1u << 30;
-    out.f_namemax = 255;
+    served(request);
+    const struct statvfs out = NullTree::space();
     fuse_reply_statfs(request, &out);
 }
 

@@ -97,6 +97,7 @@ const fuse_opt source_options[] = {
 
 const fuse_opt ring_options[] = {
     FUSESIM_VALUE("queue_depth=%u", queue_depth),
+    FUSE_OPT_KEY("subtype=", FUSE_OPT_KEY_DISCARD),  // fuse_parse_cmdline() adds it
     FUSE_OPT_END,
 };
 
@@ -160,8 +161,13 @@ bool consistent(const Program& program, const Options& options) {
         complaint = "passthrough and writeback_cache exclude each other (the kernel's rule)";
     } else if (options.passthrough && options.high_level) {
         complaint = "passthrough needs the low-level API";
-    } else if (program.takes == Takes::ring && options.queue_depth == 0) {
-        complaint = "queue_depth must be at least 1";
+    } else if (program.takes == Takes::ring &&
+               (options.queue_depth == 0 || options.queue_depth > 1024)) {
+        complaint = "queue_depth is outside 1..1024";
+    } else if (program.takes == Takes::ring &&
+               (options.splice_read || options.splice_write || options.splice_move ||
+                options.session.singlethread != 0 || options.session.clone_fd != 0)) {
+        complaint = "splice, -s and clone_fd belong to /dev/fuse; the ring has a thread a core";
     }
     if (complaint != nullptr) {
         std::fprintf(stderr, "%s: %s\n", program.name, complaint);
