@@ -2,8 +2,10 @@
 
 #include "stamps.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -107,6 +109,17 @@ Shared::Shared(std::size_t bytes)
 
 Shared::~Shared() {
     munmap(memory_, bytes_);
+}
+
+Descriptor::Descriptor(const std::string& path, int flags)
+    : fd_(open(path.c_str(), flags | O_CLOEXEC)) {
+    if (fd_ < 0) {
+        throw std::system_error(errno, std::generic_category(), path);
+    }
+}
+
+Descriptor::~Descriptor() {
+    close(fd_);
 }
 
 }  // namespace fusesim::calibrate

@@ -71,6 +71,37 @@ class Policy {
     static void set(int policy);
 };
 
+/// An open file, closed with the object. Throws std::system_error if it cannot be opened.
+class Descriptor {
+  public:
+    Descriptor(const std::string& path, int flags);
+    ~Descriptor();
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+
+    int get() const { return fd_; }
+
+  private:
+    int fd_;
+};
+
+/// Times one kind of call, one by one, without what the stamps cost.
+class Timed {
+  public:
+    template <typename Call>
+    void operator()(Call call);
+
+    /// Nanoseconds of one call; 0 if there was none.
+    double typical() const { return middle_mean(times_); }
+
+  private:
+    std::vector<double> times_;
+};
+
+/// Runs `round` for about `seconds`, at least three times.
+template <typename Round>
+void repeat_for(double seconds, Round round);
+
 /// Runs `once` in batches for about `seconds` and returns the nanoseconds of one call
 /// (median of the batches). A batch should be much shorter than a scheduler's turn, so that a
 /// busy machine spoils few of them.

@@ -4,6 +4,23 @@
 
 namespace fusesim::calibrate {
 
+template <typename Call>
+void Timed::operator()(Call call) {
+    const std::uint64_t before = stamps::ticks();
+    call();
+    const std::uint64_t after = stamps::ticks();
+    times_.push_back(static_cast<double>(after - before) * tick_ns() - stamp_ns());
+}
+
+template <typename Round>
+void repeat_for(double seconds, Round round) {
+    const auto limit = static_cast<std::uint64_t>(seconds * 1e9 / tick_ns());
+    const std::uint64_t began = stamps::ticks();
+    for (int done = 0; done < 3 || stamps::ticks() - began < limit; ++done) {
+        round();
+    }
+}
+
 template <typename Once>
 double time_of(Once once, double seconds, int batch) {
     std::vector<double> batches;

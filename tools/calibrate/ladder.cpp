@@ -2,8 +2,10 @@
 
 #include "copy.h"
 #include "fuse_costs.h"
+#include "lower.h"
 #include "null_mount.h"
 #include "stamps.h"
+#include "vfs.h"
 #include "wake.h"
 
 #include <algorithm>
@@ -42,12 +44,14 @@ struct Mounts {
         batch = std::make_unique<NullMount>(setup);
         setup.multi_threaded = true;
         batch_threads = std::make_unique<NullMount>(setup);
+        vfs = std::make_unique<VfsMounts>(plan.daemon, directory, core);
     }
 
     std::unique_ptr<NullMount> plain;
     std::unique_ptr<NullMount> stamped;
     std::unique_ptr<NullMount> batch;
     std::unique_ptr<NullMount> batch_threads;
+    std::unique_ptr<VfsMounts> vfs;
 };
 
 /// What the daemon's log adds to each request, in nanoseconds.
@@ -120,13 +124,65 @@ void solve(Values& v, const AllPieces& of) {
     v["direct_write"] = of.small_write.whole - base - v["fuse_page_write"] - copy;
 }
 
-/// The sum of parts for one call on the daemon's core.
-double predict(const Values& v, const Call& call, double preempted) {
+/// A call of one request on the daemon's core, without what the call itself is.
+double round_trip(const Values& v, double preempted) {
     // A caller that runs at once finds the daemon awake: one wake-up and one sleep less.
     const double sleeps = 2 - preempted;
-    const double sum = 3 * v.at("syscall") + sleeps * (v.at("wake_same_core") + v.at("block")) +
-                       2 * v.at("context_switch") + v.at("fuse_submit") + v.at("fuse_read") +
-                       v.at("fuse_reply") + v.at("fuse_resume") + v.at("libfuse_request");
+    return 3 * v.at("syscall") + sleeps * (v.at("wake_same_core") + v.at("block")) +
+           2 * v.at("context_switch") + v.at("fuse_submit") + v.at("fuse_read") +
+           v.at("fuse_reply") + v.at("fuse_resume") + v.at("libfuse_request");
+}
+
+/// What calls on names have beyond their requests, all of batch tasks. A request that nobody
+/// waits for wakes the daemon, which serves it before the next one and so within the next call.
+void solve_vfs(Values& v, const Times& whole) {
+    const double request = round_trip(v, 0);
+    const double call = v.at("syscall");
+    const double wake = v.at("wake_same_core");
+    const double forget = call + v.at("fuse_read") + v.at("libfuse_request") - wake;
+    const double release = forget + call + v.at("fuse_reply");
+    const double two = 2 * request - call;
+    v["vfs lookup"] = whole.at("lookup") - request;
+    v["vfs open"] = whole.at("open") - request - release;
+    v["vfs close"] = whole.at("close") - request - wake;
+    v["vfs create"] = whole.at("create") - two - forget;
+    v["vfs unlink"] = whole.at("unlink") - request - release - wake;
+    v["vfs mkdir"] = whole.at("mkdir") - two - forget;
+    v["vfs rmdir"] = whole.at("rmdir") - request - wake;
+    v["vfs opendir"] = whole.at("opendir") - request - release;
+    v["vfs closedir"] = whole.at("closedir") - call - wake;
+    v["vfs readdir"] = whole.at("readdir") - request;
+    v["vfs fsync"] = whole.at("fsync") - request;
+    const auto entries = static_cast<double>(VfsMounts::listed_entries);
+    v["vfs readdir_entry"] = (whole.at("list") - whole.at("readdir")) / entries;
+    v["vfs readdirplus_entry"] = (whole.at("list_plus") - whole.at("readdir")) / entries;
+}
+
+/// What pages cost on their way through the page cache.
+void solve_cache(Values& v, const Times& whole) {
+    const std::string small = " " + std::to_string(VfsMounts::small_pages);
+    const std::string large = " " + std::to_string(VfsMounts::large_pages);
+    const auto pages = static_cast<double>(VfsMounts::large_pages - VfsMounts::small_pages);
+    const double copy =
+        (copy_of(v, VfsMounts::large_pages * page) - copy_of(v, VfsMounts::small_pages * page)) /
+        pages;
+    const auto slope = [&](const std::string& what) {
+        return (whole.at(what + large) - whole.at(what + small)) / pages;
+    };
+    v["cached_write_page"] = slope("rewrite") - copy;
+    v["cached_write"] =
+        whole.at("rewrite" + small) - v.at("syscall") - v["cached_write_page"] - copy_of(v, page);
+    v["cached_write_new_page"] = slope("write") - copy;
+    v["writeback_page"] = slope("write_back") - copy;
+    v["drop_page"] = slope("drop");
+    v["readahead_page"] = slope("read") - v.at("page_cache_page") - 2 * copy;
+    v["buffered_read"] = whole.at("read" + small) - round_trip(v, 0) - slope("read") + 2 * copy -
+                         2 * copy_of(v, page);
+}
+
+/// The sum of parts for one call on the daemon's core.
+double predict(const Values& v, const Call& call, double preempted) {
+    const double sum = round_trip(v, preempted);
     const double pages = static_cast<double>(call.size) / page;
     switch (call.kind) {
         case Kind::getattr:
@@ -189,6 +245,11 @@ Values measure_once(const Plan& plan, Mounts& mounts, int core) {
         const double whole = measure_round_trip(*mounts.plain, core, one.call, plan.seconds);
         v[std::string("measured ") + one.name] = whole;
         v[std::string("predicted ") + one.name] = predict(v, one.call, v["preempted"]);
+    }
+    {
+        const Policy batch(SCHED_BATCH);
+        solve_vfs(v, mounts.vfs->time_names(plan.seconds / 2));
+        solve_cache(v, mounts.vfs->time_cache(plan.seconds / 2));
     }
     v["pace"] = std::max(same.syscall, measure_syscall(plan.seconds / 2));
     return v;
@@ -283,12 +344,94 @@ class AcrossCores {
     std::vector<Gap> gaps_;
 };
 
+/// Keys of Values for what belongs to one file system.
+std::string lower_key(const std::string& filesystem, const std::string& what) {
+    return "lower " + filesystem + " " + what;
+}
+
+std::string lower_key(const std::string& filesystem, const char* what, std::size_t size) {
+    return lower_key(filesystem, what) + " " + std::to_string(size);
+}
+
+/// The file systems below, and how long their calls sleep.
+class Below {
+  public:
+    /// Two places may be of one file system; it is measured once.
+    void add(const std::filesystem::path& parent) {
+        auto bench = std::make_unique<LowerBench>(parent);
+        for (const One& one : all_) {
+            if (one.bench->filesystem() == bench->filesystem()) {
+                return;
+            }
+        }
+        all_.push_back({std::move(bench), {}});
+    }
+
+    void repeat(Values& v, double seconds) {
+        for (One& one : all_) {
+            const std::string& name = one.bench->filesystem();
+            const LowerTimes got = one.bench->measure(seconds);
+            for (const auto& [call, time] : got.calls) {
+                v[lower_key(name, call)] = time;
+            }
+            for (const auto& [size, time] : got.read) {
+                v[lower_key(name, "read", size)] = time;
+            }
+            for (const auto& [size, time] : got.write) {
+                v[lower_key(name, "write", size)] = time;
+            }
+            append(one.seen.fsync_blocked, got.fsync_blocked);
+            append(one.seen.fdatasync_blocked, got.fdatasync_blocked);
+            one.seen.calls = got.calls;
+            one.seen.read = got.read;
+            one.seen.write = got.write;
+        }
+    }
+
+    void conclude(const std::vector<Values>& repeats, Profile& profile) const;
+
+  private:
+    struct One {
+        std::unique_ptr<LowerBench> bench;
+        LowerTimes seen;  ///< the names and sizes, and all sleeps
+    };
+
+    static void append(std::vector<double>& to, const std::vector<double>& from) {
+        to.insert(to.end(), from.begin(), from.end());
+    }
+
+    static std::vector<double> quantiles(const std::vector<double>& sleeps) {
+        constexpr double awake = 2e3;  // the clocks' own cost, and preemption
+        return median(sleeps) < awake ? std::vector<double>() : tenths(sleeps);
+    }
+
+    std::vector<One> all_;
+};
+
 std::vector<double> column(const std::vector<Values>& repeats, const std::string& key) {
     std::vector<double> out;
     for (const Values& one : repeats) {
         out.push_back(one.at(key));
     }
     return out;
+}
+
+void Below::conclude(const std::vector<Values>& repeats, Profile& profile) const {
+    for (const One& one : all_) {
+        const std::string& name = one.bench->filesystem();
+        LowerProfile& out = profile.lower[name];
+        for (const auto& [call, unused] : one.seen.calls) {
+            out.calls[call] = agree(column(repeats, lower_key(name, call)));
+        }
+        for (const auto& [size, unused] : one.seen.read) {
+            out.read.emplace_back(size, agree(column(repeats, lower_key(name, "read", size))));
+        }
+        for (const auto& [size, unused] : one.seen.write) {
+            out.write.emplace_back(size, agree(column(repeats, lower_key(name, "write", size))));
+        }
+        out.fsync_blocked = quantiles(one.seen.fsync_blocked);
+        out.fdatasync_blocked = quantiles(one.seen.fdatasync_blocked);
+    }
 }
 
 /// Without the repeats in which the machine was slower than in its best quarter: a virtual core
@@ -304,13 +447,18 @@ std::vector<Values> at_one_pace(const std::vector<Values>& repeats) {
     return out;
 }
 
-void conclude(const std::vector<Values>& all, Profile& profile) {
+void conclude(const std::vector<Values>& all, const Below& below, Profile& profile) {
     const std::vector<Values> repeats = at_one_pace(all);
+    below.conclude(repeats, profile);
     profile.repeats = all.size();
     profile.kept = repeats.size();
     for (const auto& [key, unused] : repeats.front()) {
         if (key.find(' ') == std::string::npos && key != "preempted" && key != "pace") {
             profile.costs[key] = agree(column(repeats, key));
+        }
+        const std::string vfs = "vfs ";
+        if (key.compare(0, vfs.size(), vfs) == 0) {
+            profile.vfs[key.substr(vfs.size())] = agree(column(repeats, key));
         }
     }
     for (const std::size_t size : copy_sizes) {
@@ -347,6 +495,9 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
     pin(home);
     const real::PrivateMounts own_mounts;
     const std::filesystem::path directory = own_mounts.directory();
+    Below below;
+    below.add(directory);
+    below.add("/var/tmp");
     AcrossCores across;
     std::vector<double> stayed;
     std::vector<Values> repeats;
@@ -358,6 +509,7 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
             Mounts mounts(plan, directory, home);
             repeats.push_back(measure_once(plan, mounts, home));
         }
+        below.repeat(repeats.back(), plan.seconds / 2);
         progress(++step / steps, "between cores" + which);
         if (other != home) {
             stayed.push_back(measure_stay(home, other, plan.seconds));
@@ -365,7 +517,7 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
         }
     }
     run_on(profile.cores);
-    conclude(repeats, profile);
+    conclude(repeats, below, profile);
     if (other != home) {
         across.conclude(profile);
         profile.stayed = average(stayed);

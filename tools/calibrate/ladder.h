@@ -37,8 +37,19 @@ struct Check {
     bool fitted = false;  ///< the parts were solved from this very call
 };
 
+/// What calls on one file system below a daemon cost.
+struct LowerProfile {
+    std::map<std::string, Figure> calls;  ///< nanoseconds, by key of the host profile
+    std::vector<std::pair<std::size_t, Figure>> read;
+    std::vector<std::pair<std::size_t, Figure>> write;
+    std::vector<double> fsync_blocked;  ///< p0, p10 .. p100; empty: it never sleeps
+    std::vector<double> fdatasync_blocked;
+};
+
 struct Profile {
-    std::map<std::string, Figure> costs;  ///< nanoseconds, by key of the host profile
+    std::map<std::string, Figure> costs;        ///< nanoseconds, by key of the host profile
+    std::map<std::string, Figure> vfs;          ///< the same, of its table `vfs`
+    std::map<std::string, LowerProfile> lower;  ///< by file system
     std::vector<std::pair<std::size_t, Figure>> copies;
     std::vector<IdleGap> idle_exit;  ///< empty on a single core
     std::vector<Check> checks;

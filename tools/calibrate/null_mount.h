@@ -29,6 +29,8 @@ class NullMount {
     NullMount(const NullMount&) = delete;
     NullMount& operator=(const NullMount&) = delete;
 
+    std::string point() const { return mount_->point().string(); }
+
     std::string file() const { return (mount_->point() / "file0").string(); }
 
     /// Forgets what the daemon has logged.

@@ -106,7 +106,11 @@ const char* const notes =
     "    direct_write. fuse_page and fuse_page_write were solved from calls of 4 and 128 KiB\n"
     "    with direct_io.\n"
     "    copy is a copy of pages in four KiB pieces in user mode, through 256 KiB;\n"
-    "    page_cache_page is what a read of the page cache costs beyond it, per page.\n";
+    "    page_cache_page is what a read of the page cache costs beyond it, per page.\n"
+    "    vfs is what whole calls on nullfs have beyond their requests, daemon and caller on one\n"
+    "    core and neither preempting; lower, whole calls from a warm page cache, of files larger\n"
+    "    than the caches of one core. *_blocked is elapsed less CPU time of one sync after one\n"
+    "    write of 4 KiB.\n";
 
 struct Line {
     const char* key;
@@ -137,6 +141,13 @@ constexpr Line fuse_lines[] = {
     {"getattr", "caller: what fstat has beyond submit and resume"},
     {"direct_read", "caller: ... a direct read call"},
     {"direct_write", "caller: ... a direct write call"},
+    {"cached_write", "caller: a pwrite into the page cache, writeback mode"},
+    {"cached_write_page", "  per page in the cache, beyond copy"},
+    {"cached_write_new_page", "  per page that is not"},
+    {"writeback_page", "per page sent by fsync; replaces fuse_page_write"},
+    {"drop_page", "per clean page dropped by posix_fadvise"},
+    {"buffered_read", "caller: what a pread of missing pages has, fixed"},
+    {"readahead_page", "  per page, beyond copy; replaces fuse_page"},
     {"libfuse_request", "libfuse and nullfs in user mode per request"},
     {"libfuse_mt", "extra per request in the multi-threaded loop"},
 };
@@ -148,6 +159,83 @@ std::string cost_line(const Profile& profile, const Line& line) {
     }
     const std::string text = std::string(line.key) + ": " + time_text(found->second.value);
     return fmt::format("  {:34} # {}\n", text, line.comment);
+}
+
+constexpr Line vfs_lines[] = {
+    {"lookup", "fstatat: LOOKUP"},
+    {"open", "openat: OPEN"},
+    {"close", "close: FLUSH, and RELEASE queued"},
+    {"create", "openat: LOOKUP, CREATE"},
+    {"unlink", "unlinkat: UNLINK, and FORGET queued"},
+    {"mkdir", "mkdirat: LOOKUP, MKDIR"},
+    {"rmdir", "unlinkat: RMDIR, and FORGET queued"},
+    {"opendir", "openat: OPENDIR"},
+    {"closedir", "close: RELEASEDIR queued"},
+    {"readdir", "getdents64: READDIR, fixed"},
+    {"readdir_entry", "  per entry, of caller and daemon"},
+    {"readdirplus_entry", "  per entry of a READDIRPLUS, known already"},
+    {"fsync", "fsync of a clean file: FSYNC"},
+};
+
+constexpr Line lower_lines[] = {
+    {"lookup", "openat with O_PATH of a name that exists"},
+    {"lookup_missing", "  of one that does not"},
+    {"stat", "fstatat with AT_EMPTY_PATH"},
+    {"open", "open through /proc/self/fd"},
+    {"create", "openat with O_CREAT and O_EXCL"},
+    {"close", "close of an open file"},
+    {"close_path", "  of an O_PATH descriptor"},
+    {"close_unlinked", "  of the last one of an unlinked file"},
+    {"unlink", "unlinkat while a descriptor is held"},
+    {"mkdir", "mkdirat"},
+    {"rmdir", "unlinkat while a descriptor is held"},
+    {"opendir", "openat of a directory"},
+    {"readdir", "getdents64, fixed"},
+    {"readdir_entry", "  per entry"},
+    {"fsync", "on a core, after a write of 4 KiB"},
+    {"fdatasync", "  likewise"},
+};
+
+template <std::size_t n>
+std::string table_text(const std::map<std::string, Figure>& costs,
+                       const Line (&lines)[n],
+                       const std::string& indent) {
+    std::string out;
+    for (const Line& line : lines) {
+        const auto found = costs.find(line.key);
+        if (found != costs.end()) {
+            const std::string text = std::string(line.key) + ": " + time_text(found->second.value);
+            out += fmt::format("{}{:32} # {}\n", indent, text, line.comment);
+        }
+    }
+    return out;
+}
+
+std::string sizes_text(const char* name,
+                       const std::vector<std::pair<std::size_t, Figure>>& sizes,
+                       const std::string& indent) {
+    std::string out = sizes.empty() ? "" : indent + name + ":\n";
+    for (const auto& [size, figure] : sizes) {
+        out += fmt::format("{}  - {{size: {}, time: {}}}\n", indent, size, time_text(figure.value));
+    }
+    return out;
+}
+
+std::string lower_text(const std::map<std::string, LowerProfile>& lower) {
+    const std::string indent = "      ";
+    std::string out = "  lower:                             # whole calls, as stackfs makes them\n";
+    for (const auto& [name, costs] : lower) {
+        out += fmt::format("    {}:\n", name) + table_text(costs.calls, lower_lines, indent);
+        if (!costs.fsync_blocked.empty()) {
+            out += indent + "fsync_blocked: " + list_text(costs.fsync_blocked) + "\n";
+        }
+        if (!costs.fdatasync_blocked.empty()) {
+            out += indent + "fdatasync_blocked: " + list_text(costs.fdatasync_blocked) + "\n";
+        }
+        out += sizes_text("read", costs.read, indent);
+        out += sizes_text("write", costs.write, indent);
+    }
+    return out;
 }
 
 std::string gaps_text(const Profile& profile, std::vector<double> IdleGap::*which) {
@@ -177,14 +265,15 @@ std::string costs_text(const Profile& profile) {
                 "    - {{idle: {}, time: {}}}\n", time_text(gap.idle), time_text(gap.cold));
         }
     }
-    out += "  copy:\n";
-    for (const auto& [size, figure] : profile.copies) {
-        out += fmt::format("    - {{size: {}, time: {}}}\n", size, time_text(figure.value));
-    }
+    out += sizes_text("copy", profile.copies, "  ");
     for (const Line& line : fuse_lines) {
         out += cost_line(profile, line);
     }
-    return out;
+    if (!profile.vfs.empty()) {
+        out += "  vfs:                               # callers, beyond submit and resume\n";
+        out += table_text(profile.vfs, vfs_lines, "    ");
+    }
+    return profile.lower.empty() ? out : out + lower_text(profile.lower);
 }
 
 std::string percent(double ratio) {
@@ -196,6 +285,14 @@ std::string spread_text(const Profile& profile) {
         "spread:                              # half the range of the middle repeats\n";
     for (const auto& [key, figure] : profile.costs) {
         out += fmt::format("  {}: {}\n", key, percent(figure.spread));
+    }
+    for (const auto& [key, figure] : profile.vfs) {
+        out += fmt::format("  vfs.{}: {}\n", key, percent(figure.spread));
+    }
+    for (const auto& [name, costs] : profile.lower) {
+        for (const auto& [key, figure] : costs.calls) {
+            out += fmt::format("  lower.{}.{}: {}\n", name, key, percent(figure.spread));
+        }
     }
     double idle = 0;
     for (const IdleGap& gap : profile.idle_exit) {

@@ -35,7 +35,18 @@ const char* const plain_costs[] = {"syscall",
                                    "direct_read",
                                    "direct_write",
                                    "libfuse_request",
-                                   "libfuse_mt"};
+                                   "libfuse_mt",
+                                   "cached_write",
+                                   "cached_write_page",
+                                   "cached_write_new_page",
+                                   "writeback_page",
+                                   "drop_page",
+                                   "buffered_read",
+                                   "readahead_page"};
+
+std::vector<double> gap_quantiles() {
+    return {1e3, 2e3, 3e3, 4e3, 5e3, 6e3, 7e3, 8e3, 9e3, 10e3, 1.5e6};
+}
 
 /// A machine whose costs are 101 ns, 102 ns, ... in the order above.
 calibrate::Profile made_up() {
@@ -44,10 +55,19 @@ calibrate::Profile made_up() {
     for (const char* key : plain_costs) {
         profile.costs[key] = {++ns, 0.015};
     }
+    profile.vfs["lookup"] = {1'500, 0.01};
+    profile.vfs["readdirplus_entry"] = {400, 0.01};
+    calibrate::LowerProfile& below = profile.lower["ext4"];
+    below.calls["lookup"] = {1'300, 0.01};
+    below.calls["fdatasync"] = {50'000, 0.1};
+    below.read = {{4096, {500, 0.01}}, {1'048'576, {60'000, 0.01}}};
+    below.write = {{4096, {4'000, 0.01}}, {1'048'576, {55'000, 0.01}}};
+    below.fdatasync_blocked = gap_quantiles();
+    profile.lower["tmpfs"].calls["lookup"] = {1'200, 0.01};
     profile.copies = {{64, {5, 0.01}}, {4096, {1'500, 0.02}}};
     calibrate::IdleGap gap;
     gap.idle = 3'000;
-    gap.running = {1e3, 2e3, 3e3, 4e3, 5e3, 6e3, 7e3, 8e3, 9e3, 10e3, 1.5e6};
+    gap.running = gap_quantiles();
     gap.waker = gap.running;
     gap.cold = 120;
     gap.returned = 0.9;
@@ -81,6 +101,7 @@ TEST_CASE("the simulator reads what calibrate writes", "[calibrate]") {
     CHECK(host.costs.block == 104_ns);
     CHECK(host.costs.fuse_submit == 109_ns);
     CHECK(host.costs.libfuse_mt == 122_ns);
+    CHECK(host.costs.readahead_page == 129_ns);
     REQUIRE(host.costs.idle_exit.size() == 2);
     CHECK(host.costs.idle_exit[0].idle == 3_us);
     CHECK(host.costs.idle_exit[0].quantiles.size() == 11);
@@ -89,6 +110,32 @@ TEST_CASE("the simulator reads what calibrate writes", "[calibrate]") {
     CHECK(host.costs.copy_time(4096) == 1500_ns);
     CHECK(host.spread.at("syscall") == "1.5 %");
     CHECK(host.provenance.at("fusesim") == "1.2.3");
+}
+
+TEST_CASE("the simulator reads what calls on mounts and below daemons cost", "[calibrate]") {
+    const host::HostProfile host = read_back(made_up());
+    CHECK(host.costs.vfs.lookup == 1500_ns);
+    CHECK(host.costs.vfs.readdirplus_entry == 400_ns);
+    REQUIRE(host.costs.lower.size() == 2);
+    const host::LowerCosts& ext4 = host.costs.lower.at("ext4");
+    CHECK(ext4.lookup == 1300_ns);
+    CHECK(ext4.fdatasync == 50_us);
+    CHECK(host::Costs::time_by_size(ext4.read, 4096) == 500_ns);
+    CHECK(host::Costs::time_by_size(ext4.write, 1u << 20) == 55_us);
+    CHECK(ext4.fdatasync_blocked.size() == 11);
+    CHECK(ext4.fdatasync_blocked.back() == 1500_us);
+    CHECK(ext4.fsync_blocked.empty());
+    CHECK(host.costs.lower.at("tmpfs").lookup == 1200_ns);
+    CHECK(host.spread.at("vfs.lookup") == "1.0 %");
+    CHECK(host.spread.at("lower.ext4.fdatasync") == "10.0 %");
+}
+
+TEST_CASE("calls are timed without what the clock costs, and at least three times", "[calibrate]") {
+    calibrate::Timed timed;
+    int done = 0;
+    calibrate::repeat_for(0, [&] { timed([&] { ++done; }); });
+    CHECK(done == 3);
+    CHECK(calibrate::Timed().typical() == 0);
 }
 
 TEST_CASE("idle cores count as unavailable where woken threads stay beside their waker",

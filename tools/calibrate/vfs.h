@@ -1,0 +1,43 @@
+#pragma once
+
+#include "null_mount.h"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace fusesim::calibrate {
+
+/// Nanoseconds by name of call.
+using Times = std::map<std::string, double>;
+
+/// Null mounts for calls that the first rungs do not make, all on the caller's core. Daemons are
+/// batch tasks and the caller must be one: then nobody preempts, and a request always finds the
+/// daemon asleep unless another one, that nobody waits for, has just woken it.
+class VfsMounts {
+  public:
+    VfsMounts(const std::filesystem::path& daemon,
+              const std::filesystem::path& directory,
+              int core);
+
+    /// Whole calls that change or ask names: lookup, open, close, create, unlink, mkdir, rmdir,
+    /// opendir, closedir, fsync; readdir (of nothing), list and list_plus (of listed_entries).
+    Times time_names(double seconds) const;
+
+    /// Whole calls through the page cache, each of small and of large size: rewrite, write (of
+    /// pages that are not in the cache), write_back (fsync after it), drop, read (of pages that
+    /// are not in the cache). "rewrite 1" and "rewrite 32".
+    Times time_cache(double seconds) const;
+
+    static constexpr int listed_entries = 102;  ///< 100 files, "." and ".."
+    static constexpr std::size_t small_pages = 1;
+    static constexpr std::size_t large_pages = 32;
+
+  private:
+    std::unique_ptr<NullMount> expired_;    ///< every name is looked up again
+    std::unique_ptr<NullMount> known_;      ///< names and attributes stay valid
+    std::unique_ptr<NullMount> plus_;       ///< lists with READDIRPLUS
+    std::unique_ptr<NullMount> writeback_;  ///< with a writeback cache
+};
+
+}  // namespace fusesim::calibrate
