@@ -84,17 +84,12 @@ void check_kernel(const Scenario& scenario, const Machine& machine) {
     if (scenario.mount.transport != MountConfig::Transport::io_uring) {
         return;
     }
-    const std::string enabled = first_word("/sys/module/fuse/parameters/enable_uring");
-    if (enabled.empty()) {
+    // uringfs switches it on where it is off.
+    if (first_word("/sys/module/fuse/parameters/enable_uring").empty()) {
         throw Unavailable(
             "mount.transport: io_uring needs Linux 6.14 or newer with FUSE over "
             "io_uring, and this is " +
             machine.kernel);
-    }
-    if (enabled != "Y") {
-        throw Unavailable(
-            "FUSE over io_uring is switched off: "
-            "echo Y > /sys/module/fuse/parameters/enable_uring");
     }
 }
 
@@ -103,7 +98,7 @@ std::filesystem::path daemon_program(const Scenario& scenario, const Options& op
     const auto found = options.daemons.empty() ? real::find_daemon(name) : options.daemons / name;
     if (found.empty() || access(found.c_str(), X_OK) != 0) {
         throw Unavailable(fmt::format(
-            "the reference daemon {} is missing; build it (libfuse3-dev 3.14 or newer{})",
+            "measure needs the reference daemon {}; build it (libfuse3-dev 3.14 or newer{})",
             name,
             name == "uringfs" ? ", liburing-dev" : ""));
     }
@@ -120,6 +115,8 @@ struct Prepared {
 Prepared prepare(const Scenario& given, const config::Document& document, const Options& options) {
     const Machine machine = this_machine();
     check_measurable(given, document, machine);
+    check_cores(given, machine);
+    check_kernel(given, machine);
     if (geteuid() != 0) {
         throw Unavailable("measure mounts a file system: run it as root");
     }
@@ -128,8 +125,6 @@ Prepared prepare(const Scenario& given, const config::Document& document, const 
             "measure needs /dev/fuse: modprobe fuse, or give the container the "
             "device");
     }
-    check_cores(given, machine);
-    check_kernel(given, machine);
     Prepared prepared{given, daemon_program(given, options), machine.cores};
     Scenario& scenario = prepared.scenario;
     scenario.kernel.version = machine.kernel;
@@ -280,7 +275,7 @@ class Measurement {
         allow_open_files(prepared_.scenario);
         out_.own_ns = own_cost_ns();
         keep_away();
-        const real::PrivateMounts mounts;
+        const real::PrivateMounts mounts({prepared_.daemon, prepared_.scenario.lower.directory});
         base_ = mounts.directory();
         for (unsigned i = 0; i < repeats_ && !stopped(); ++i) {
             run_repeat(i);

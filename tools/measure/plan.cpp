@@ -125,6 +125,21 @@ void check_daemon(const Scenario& scenario,
                "mount.transport: io_uring is measured with filesystem: null only",
                "set daemon.filesystem");
     }
+    if (scenario.mount.transport == MountConfig::Transport::io_uring) {
+        const auto refuse_loop = [&](bool set, const char* key) {
+            if (set) {
+                problems.add(document.place(key),
+                             fmt::format("{} shapes a loop that io_uring does without", key),
+                             "leave it out, or set mount.transport: dev_fuse");
+            }
+        };
+        refuse_loop(scenario.daemon.threads.has_value(), "daemon.threads");
+        refuse_loop(scenario.daemon.max_idle_threads.has_value(), "daemon.max_idle_threads");
+        refuse_loop(scenario.mount.clone_fd, "mount.clone_fd");
+        refuse_loop(scenario.mount.splice_read, "mount.splice_read");
+        refuse_loop(scenario.mount.splice_write, "mount.splice_write");
+        refuse_loop(scenario.mount.splice_move, "mount.splice_move");
+    }
     if (scenario.mount.max_write > most_payload) {
         refuse("mount.max_write",
                "mount.max_write is more than libfuse's buffers hold",
@@ -249,7 +264,7 @@ std::vector<std::string> daemon_options(const Scenario& scenario,
     }
     if (kind_of(daemon) == Kind::service_time) {
         const Delay delay = delay_of(daemon).value();
-        add(fmt::format("service_us={}", delay.time.mean().seconds() * 1e6));
+        add(fmt::format("service_us={}", static_cast<double>(delay.time.mean().ps()) * 1e-6));
         flag("spin", delay.spin);
         flag("exponential", delay.time.shape() == Distribution::Shape::exponential);
         add(fmt::format("seed={}", static_cast<std::uint32_t>(scenario.run.seed)));

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -33,10 +34,35 @@ std::string last_words(const std::filesystem::path& log) {
     return text.substr(text.rfind('\n') + 1);
 }
 
+bool lies_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
+    const auto relative = path.lexically_relative(folder);
+    return !relative.empty() && *relative.begin() != "..";
+}
+
+/// A folder that can be covered without hiding any of these.
+std::filesystem::path coverable(std::vector<std::filesystem::path> needed) {
+    std::error_code none;
+    needed.push_back(std::filesystem::current_path(none));
+    needed.push_back(std::filesystem::read_symlink("/proc/self/exe", none));
+    for (std::filesystem::path& path : needed) {
+        path = std::filesystem::weakly_canonical(path, none);
+    }
+    for (const std::filesystem::path folder : {"/mnt", "/media", "/srv", "/opt"}) {
+        if (std::filesystem::is_directory(folder, none) &&
+            std::none_of(needed.begin(), needed.end(), [&](const std::filesystem::path& path) {
+                return lies_below(path, folder);
+            })) {
+            return folder;
+        }
+    }
+    throw std::runtime_error("no folder to mount in: /mnt, /media, /srv and /opt are in use");
+}
+
 }  // namespace
 
-PrivateMounts::PrivateMounts()
-    : former_table_(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)),
+PrivateMounts::PrivateMounts(const std::vector<std::filesystem::path>& needed)
+    : directory_(coverable(needed)),
+      former_table_(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)),
       former_directory_(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
     if (former_table_ < 0 || unshare(CLONE_NEWNS) != 0 ||
         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {

@@ -13,11 +13,12 @@ namespace fusesim::real {
 
 /// A mount table of this process's own with a small tmpfs to mount in, so that nothing stays
 /// behind however the process ends. The former table and working directory are back when this
-/// object is gone. Only for processes with one thread. Throws std::system_error where that is not
-/// allowed.
+/// object is gone. The tmpfs hides a folder in which neither this program nor the working directory
+/// nor any of `needed` lies. Only for processes with one thread. Throws std::system_error where
+/// that is not allowed.
 class PrivateMounts {
   public:
-    PrivateMounts();
+    explicit PrivateMounts(const std::vector<std::filesystem::path>& needed = {});
     ~PrivateMounts();
     PrivateMounts(const PrivateMounts&) = delete;
     PrivateMounts& operator=(const PrivateMounts&) = delete;
@@ -25,7 +26,7 @@ class PrivateMounts {
     const std::filesystem::path& directory() const { return directory_; }
 
   private:
-    std::filesystem::path directory_ = "/mnt";
+    std::filesystem::path directory_;
     int former_table_ = -1;
     int former_directory_ = -1;
 };
