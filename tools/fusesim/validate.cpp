@@ -1,4 +1,5 @@
 #include "accuracy.h"
+#include "bench.h"
 #include "commands.h"
 #include "measure.h"
 #include "progress.h"
@@ -10,8 +11,11 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <ctime>
 #include <filesystem>
@@ -89,29 +93,65 @@ std::vector<Run> prepare(const validate::Suite& suite,
     return runs;
 }
 
-/// The whole matrix again and again, so that a change of the machine's pace meets all cells.
+/// How long an empty system call takes now, in seconds, on the slowest core.
+double pace() {
+    double slowest = 0;
+    const std::vector<int> cores = calibrate::usable_cores();
+    for (const int core : cores) {
+        calibrate::pin(core);
+        const double ns = calibrate::time_of([] { syscall(SYS_getppid); }, 0.004);
+        slowest = std::max(slowest, ns * 1e-9);
+    }
+    calibrate::run_on(cores);
+    return slowest;
+}
+
+/// Virtual machines change their pace by a third within seconds. As in a calibration, a measurement
+/// counts only if an empty call before and after took at most this much longer than in the profile.
+constexpr double uneven = 1.08;
+
+void measure_one(Run& run, bool requests, double usual) {
+    measure::Options how;
+    how.repeats = 1;
+    how.requests = requests;
+    how.recorded_steps = 2000;
+    how.stop = &stop_asked;
+    const double before = pace();
+    measure::Measured measured;
+    try {
+        measured = measure::run(run.scenario, run.document, how);
+    } catch (const measure::Unavailable& error) {
+        throw Unavailable(fmt::format("{}: {}", run.result.cell.name, error.what()));
+    }
+    if (stop_asked) {
+        throw Unavailable("validate was interrupted: nothing was judged");
+    }
+    const bool even = std::max(before, requests ? before : pace()) <= usual * uneven;
+    validate::add(run.result.reference, measured, run.result.operation, even);
+}
+
+/// The whole matrix again and again, so that a change of the machine's pace meets all cells, until
+/// each has been measured often enough at the usual pace.
 void measure_all(std::vector<Run>& runs, unsigned rounds) {
+    constexpr unsigned patience = 5;
+    const host::HostProfile host = runs.front().scenario.host.value_or(system::built_in_host());
+    const double usual = host.costs.syscall.seconds();
     Progress progress("measuring");
-    const double total = static_cast<double>(runs.size()) * rounds;
-    double done = 0;
-    for (unsigned round = 0; round < rounds; ++round) {
+    for (Run& run : runs) {
+        measure_one(run, true, usual);
+    }
+    const double wanted = static_cast<double>(runs.size()) * rounds;
+    for (unsigned sweep = 0; sweep < rounds * patience; ++sweep) {
+        double have = 0;
         for (Run& run : runs) {
-            measure::Options how;
-            how.repeats = 1;
-            how.requests = round == 0;
-            how.recorded_steps = 2000;
-            how.stop = &stop_asked;
-            try {
-                validate::add(run.result.reference,
-                              measure::run(run.scenario, run.document, how),
-                              run.result.operation);
-            } catch (const measure::Unavailable& error) {
-                throw Unavailable(fmt::format("{}: {}", run.result.cell.name, error.what()));
+            if (run.result.reference.even_rounds() < rounds) {
+                measure_one(run, false, usual);
             }
-            if (stop_asked) {
-                throw Unavailable("validate was interrupted: nothing was judged");
-            }
-            progress.show(++done / total);
+            have += std::min(run.result.reference.even_rounds(), rounds);
+            progress.show(have / wanted);
+        }
+        if (have == wanted) {
+            break;
         }
     }
 }

@@ -71,23 +71,19 @@ void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
         verdicts.push_back(verdict);
     };
     const Reference& reference = result.reference;
-    put("throughput",
-        "1/s",
-        median(reference.ops_per_s),
-        measure::relative_spread(reference.ops_per_s),
-        result.simulated.throughput.ops_per_s);
+    const auto put_measured = [&](const std::string& metric,
+                                  const char* unit,
+                                  double Reference::Round::*number,
+                                  double predicted) {
+        const std::vector<double> values = reference.values(number);
+        put(metric, unit, median(values), measure::relative_spread(values), predicted);
+    };
+    put_measured(
+        "throughput", "1/s", &Reference::Round::ops_per_s, result.simulated.throughput.ops_per_s);
     const report::Operation* operation = find(result.simulated.operations, result.operation);
-    if (operation != nullptr && operation->latency && !reference.mean_s.empty()) {
-        put("latency_mean",
-            "s",
-            median(reference.mean_s),
-            measure::relative_spread(reference.mean_s),
-            operation->latency->mean);
-        put("latency_p99",
-            "s",
-            median(reference.p99_s),
-            measure::relative_spread(reference.p99_s),
-            operation->latency->p99);
+    if (operation != nullptr && operation->latency) {
+        put_measured("latency_mean", "s", &Reference::Round::mean_s, operation->latency->mean);
+        put_measured("latency_p99", "s", &Reference::Round::p99_s, operation->latency->p99);
     }
     if (reference.recorded_steps == 0) {
         return;
@@ -142,11 +138,13 @@ std::vector<Change> changes(const std::vector<CellResult>& results) {
                 continue;
             }
             Change change{a.cell.name, b.cell.name};
-            change.reference_ratio = median(b.reference.ops_per_s) / median(a.reference.ops_per_s);
+            const std::vector<double> rate_a = a.reference.values(&Reference::Round::ops_per_s);
+            const std::vector<double> rate_b = b.reference.values(&Reference::Round::ops_per_s);
+            change.reference_ratio = median(rate_b) / median(rate_a);
             change.predicted_ratio =
                 b.simulated.throughput.ops_per_s / a.simulated.throughput.ops_per_s;
-            const double spread = measure::relative_spread(a.reference.ops_per_s) +
-                                  measure::relative_spread(b.reference.ops_per_s);
+            const double spread =
+                measure::relative_spread(rate_a) + measure::relative_spread(rate_b);
             if (std::abs(std::log(change.reference_ratio)) <= spread) {
                 continue;  // not different
             }
@@ -191,13 +189,31 @@ Summary summarise(const std::string& group, const std::vector<Verdict>& verdicts
 
 }  // namespace
 
-void add(Reference& reference, const measure::Measured& measured, const std::string& operation) {
+unsigned Reference::even_rounds() const {
+    return static_cast<unsigned>(
+        std::count_if(rounds.begin(), rounds.end(), [](const Round& r) { return r.even; }));
+}
+
+std::vector<double> Reference::values(double Round::*number) const {
+    const bool all = even_rounds() == 0;
+    std::vector<double> out;
+    for (const Round& round : rounds) {
+        if (all || round.even) {
+            out.push_back(round.*number);
+        }
+    }
+    return out;
+}
+
+void add(Reference& reference,
+         const measure::Measured& measured,
+         const std::string& operation,
+         bool even) {
     for (const measure::Repeat& repeat : measured.repeats) {
-        reference.ops_per_s.push_back(repeat.ops_per_s);
-        if (const report::Operation* found = find(repeat.operations, operation);
-            found != nullptr && found->latency) {
-            reference.mean_s.push_back(found->latency->mean);
-            reference.p99_s.push_back(found->latency->p99);
+        const report::Operation* found = find(repeat.operations, operation);
+        if (found != nullptr && found->latency) {
+            reference.rounds.push_back(
+                {repeat.ops_per_s, found->latency->mean, found->latency->p99, even});
         }
     }
     if (measured.recorded_steps > 0) {

@@ -10,17 +10,29 @@
 
 namespace fusesim::validate {
 
-/// What was measured of one cell, one entry a round.
+/// What was measured of one cell.
 struct Reference {
-    std::vector<double> ops_per_s;
-    std::vector<double> mean_s;  ///< of the cell's first operation
-    std::vector<double> p99_s;
+    struct Round {
+        double ops_per_s = 0;
+        double mean_s = 0;  ///< of the cell's first operation
+        double p99_s = 0;
+        bool even = true;  ///< the machine ran at its usual pace
+    };
+
+    std::vector<Round> rounds;
     report::Result recorded;           ///< of the pass that recorded requests
     std::uint64_t recorded_steps = 0;  ///< operations of that pass
+
+    unsigned even_rounds() const;
+    /// One number of all rounds at the usual pace; of all rounds, if none was.
+    std::vector<double> values(double Round::*number) const;
 };
 
 /// Adds one measurement. `operation` is the name of the cell's first operation.
-void add(Reference& reference, const measure::Measured& measured, const std::string& operation);
+void add(Reference& reference,
+         const measure::Measured& measured,
+         const std::string& operation,
+         bool even);
 
 /// One number of one cell, measured and simulated.
 struct Verdict {
