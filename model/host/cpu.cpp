@@ -34,7 +34,10 @@ Thread::~Thread() {
 }
 
 bool Thread::Run::await_ready() const noexcept {
-    return thread_.debt_ == Time() && thread_.state_ == State::running;
+    const bool at_once = thread_.debt_ == Time() && thread_.state_ == State::running &&
+                         !(thread_.to_user_ && thread_.core_->make_way_);
+    thread_.to_user_ = thread_.to_user_ && !at_once;
+    return at_once;
 }
 
 void Thread::Run::await_suspend(std::coroutine_handle<> handle) {
@@ -267,6 +270,10 @@ void Core::fire() {
     Thread& thread = *current_;
     if (thread.debt_ > Time()) {
         reschedule();  // its slice is over
+        return;
+    }
+    if (std::exchange(thread.to_user_, false) && make_way_) {
+        reschedule();
         return;
     }
     const Thread::Then then = std::exchange(thread.then_, Thread::Then::go_on);

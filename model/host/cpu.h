@@ -47,6 +47,10 @@ class Thread final : private sim::Waiter, private FairEntity {
     Run run();
     Run run(sim::Time cost, Work work = Work::kernel);
 
+    /// `co_await thread.return_to_user()`: the same at the end of a system call. What was charged
+    /// in the kernel is computed without being preempted; who was woken meanwhile may run now.
+    Run return_to_user();
+
     /// `co_await thread.sleep(queue)`: in the queue from now on, off the core once the charged
     /// costs are paid, back on a core after a wake-up. Check again what was waited for.
     class Sleep;
@@ -101,7 +105,8 @@ class Thread final : private sim::Waiter, private FairEntity {
     sim::Time spent_[2];
     sim::Process* process_ = nullptr;
     sim::Resumable resumable_;
-    bool slept_ = false;  // gave up its core of its own will since it last ran
+    bool to_user_ = false;  // about to leave the kernel: the point at which it may be preempted
+    bool slept_ = false;    // gave up its core of its own will since it last ran
 };
 
 /// One core: its fair run queue, preemption by whoever is woken, time slices, idle states.
@@ -249,6 +254,12 @@ inline Thread::Run Thread::run() {
 
 inline Thread::Run Thread::run(sim::Time cost, Work work) {
     charge(cost, work);
+    return Run(*this);
+}
+
+inline Thread::Run Thread::return_to_user() {
+    to_user_ = true;
+    must_pay_ = debt_;
     return Run(*this);
 }
 

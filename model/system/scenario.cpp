@@ -189,6 +189,11 @@ void bind(config::Map& map, WorkloadConfig& workload) {
               {{"warm", NativeConfig::Cache::warm}, {"cold", NativeConfig::Cache::cold}},
               "cold: what the mount has cached of a thread's files is dropped before each pass");
     map.field("think", workload.think, "time asleep between two operations of a thread");
+    map.field("compute",
+              workload.compute,
+              sim::Time(),
+              3600_s,
+              "what a thread computes for each operation, outside of the call");
     map.field("rate", workload.rate, "open loop: operations per second of all threads together");
     map.field("arrival",
               workload.arrival,

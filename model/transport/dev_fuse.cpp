@@ -180,6 +180,7 @@ sim::Task<> DevFuse::reply(Thread& worker, Fd fd, Call& call) {
     }
     co_await worker.run();
     connection_.finish_reply(call);  // the call may be gone now
+    co_await worker.return_to_user();
 }
 
 void DevFuse::begin_window(Time at) {

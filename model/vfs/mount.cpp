@@ -242,13 +242,13 @@ sim::Task<int> Mount::stat(Thread& thread, Inode& directory, Name name) {
     thread.charge(costs().syscall + costs().vfs.lookup);
     Inode* inode = co_await lookup(thread, directory, name, false);
     if (inode == nullptr) {
-        co_await thread.run();
+        co_await thread.return_to_user();
         co_return -ENOENT;
     }
     if (attributes_stale(*inode) || inode->attributes_partial) {
         co_await getattr(thread, *inode);
     }
-    co_await thread.run();
+    co_await thread.return_to_user();
     co_return 0;
 }
 
@@ -266,7 +266,7 @@ sim::Task<int> Mount::open(Thread& thread, Inode& directory, Name name, bool o_d
     thread.charge(costs().syscall + costs().vfs.open);
     Inode* inode = co_await lookup(thread, directory, name, false);
     if (inode == nullptr) {
-        co_await thread.run();
+        co_await thread.return_to_user();
         co_return -ENOENT;
     }
     Exchange& exchange = take_exchange();
@@ -280,7 +280,7 @@ sim::Task<int> Mount::open(Thread& thread, Inode& directory, Name name, bool o_d
         inode->markers.clear();
     }
     begin_open(out, *inode, o_direct);
-    co_await thread.run();
+    co_await thread.return_to_user();
     co_return 0;
 }
 
@@ -290,7 +290,7 @@ sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& 
     Inode* found = co_await lookup(thread, directory, name, true);
     if (found != nullptr) {
         directory.lock.unlock();
-        co_await thread.run();
+        co_await thread.return_to_user();
         co_return -EEXIST;
     }
     Exchange& exchange = take_exchange();
@@ -306,7 +306,7 @@ sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& 
     directory.attributes_partial = true;
     directory.lock.unlock();
     begin_open(out, inode, false);
-    co_await thread.run();
+    co_await thread.return_to_user();
     co_return 0;
 }
 
@@ -327,7 +327,7 @@ sim::Task<> Mount::close(Thread& thread, File& file) {
     file.inode = nullptr;
     --inode.opens;
     evict_if_unused(inode);
-    co_await thread.run();
+    co_await thread.return_to_user();
 }
 
 sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
@@ -336,7 +336,7 @@ sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
     Inode* inode = co_await lookup(thread, directory, name, true);
     if (inode == nullptr) {
         directory.lock.unlock();
-        co_await thread.run();
+        co_await thread.return_to_user();
         co_return -ENOENT;
     }
     co_await inode->lock.lock(thread);
@@ -357,7 +357,7 @@ sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
     inode->unlinked = true;
     directory.lock.unlock();
     evict_if_unused(*inode);
-    co_await thread.run();
+    co_await thread.return_to_user();
     co_return 0;
 }
 
@@ -411,7 +411,7 @@ sim::Task<int> Mount::list(Thread& thread, Inode& directory) {
     Exchange& release = take_exchange();
     shape(release.call, Opcode::releasedir, directory, 0);
     co_await send_and_go_on(thread, release);
-    co_await thread.run();
+    co_await thread.return_to_user();
     co_return 0;
 }
 

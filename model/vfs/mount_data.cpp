@@ -48,7 +48,7 @@ sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::u
     const std::uint64_t end = std::min(offset + bytes, inode.size);
     if (settings_.passthrough) {
         co_await backing_->read(thread, end > offset ? end - offset : 0);
-        co_await thread.run();
+        co_await thread.return_to_user();
         co_return;
     }
     if (!settings_.direct_io && attributes_stale(inode)) {
@@ -60,7 +60,7 @@ sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::u
         co_await read_cached(thread, file, offset / page_bytes, pages_of(end));
         thread.charge(costs().copy_time(end - offset));
     }
-    co_await thread.run();
+    co_await thread.return_to_user();
 }
 
 Fetch* Mount::fetching(Inode& inode, std::uint64_t page) const {
@@ -75,6 +75,7 @@ Fetch* Mount::fetching(Inode& inode, std::uint64_t page) const {
 sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, std::uint64_t end) {
     Inode& inode = *file.inode;
     bool missed = false;
+    bool waited = false;
     for (std::uint64_t page = first; page < end; ++page) {
         if (!inode.cached.contains(page) && fetching(inode, page) == nullptr) {
             thread.charge(missed ? Time() : costs().buffered_read);
@@ -93,6 +94,8 @@ sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, 
                 continue;
             }
             co_await thread.sleep(on_its_way->arrived);
+            thread.charge(waited ? Time() : costs().fuse_resume);
+            waited = true;
         }
         thread.charge(costs().page_cache_page);
     }
@@ -217,7 +220,8 @@ sim::Task<> Mount::drop_cache(Thread& thread, File& file) {
     }
     inode.markers.clear();
     cached_pages_ -= dropped;
-    co_await thread.run(costs().syscall + times(costs().drop_page, dropped));
+    thread.charge(costs().syscall + times(costs().drop_page, dropped));
+    co_await thread.return_to_user();
 }
 
 // --- writing
@@ -239,7 +243,7 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
     }
     inode.size = std::max<std::uint64_t>(inode.size, offset + bytes);
     inode.lock.unlock();
-    co_await thread.run();
+    co_await thread.return_to_user();
 }
 
 void Mount::shape_write(Call& call, Inode& inode, std::uint64_t offset, std::uint32_t bytes) {
@@ -418,7 +422,7 @@ sim::Task<> Mount::fsync(Thread& thread, File& file) {
     co_await request(thread, exchange.call);
     give_back(exchange);
     inode.lock.unlock();
-    co_await thread.run();
+    co_await thread.return_to_user();
 }
 
 }  // namespace fusesim::vfs

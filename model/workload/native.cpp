@@ -94,11 +94,15 @@ sim::Task<> Native::live(Worker& worker) {
             co_await thread.sleep_for(think);
         }
         const Step step = worker.stream.next();
+        thread.charge(config_.compute, host::Work::user);
         if (step.drop_cache) {
+            const Time before = now();
             for (vfs::File& file : worker.files) {
                 co_await mount_.drop_cache(thread, file);
             }
+            dropping_ += now() >= run_.warm_up ? now() - before : Time();
         }
+        co_await thread.run();
         co_await perform(worker, step, config_.rate ? began : now());
         ++worker.steps;
         if (now() >= run_.warm_up && (!run_.duration || now() <= run_.warm_up + *run_.duration)) {
@@ -190,7 +194,8 @@ std::vector<const CallStatistics*> Native::calls() const {
 }
 
 Time Native::window() const {
-    return run_.duration ? *run_.duration : last_end_ - window_begin_;
+    const Time whole = run_.duration ? *run_.duration : last_end_ - window_begin_;
+    return whole - dropping_ / config_.threads;
 }
 
 Time Native::cpu_time(host::Work work) const {

@@ -45,7 +45,7 @@ class Native {
     /// Steps done inside the window, of all threads.
     std::uint64_t steps() const { return steps_; }
 
-    /// Length of the window.
+    /// Length of the window, without the mean time that a thread spent dropping caches.
     sim::Time window() const;
 
     sim::Time cpu_time(host::Work work) const;
@@ -73,6 +73,7 @@ class Native {
     std::uint64_t done_ = 0;  // steps of the whole run, for the progress
     sim::Time window_begin_;
     sim::Time last_end_;
+    sim::Time dropping_;  // of all threads
 };
 
 }  // namespace fusesim::workload

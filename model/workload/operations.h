@@ -58,6 +58,7 @@ struct NativeConfig {
     bool direct = false;  ///< files are opened with O_DIRECT
     Cache cache = Cache::warm;
     sim::Distribution think;           ///< asleep between two operations
+    sim::Time compute;                 ///< on a core for each operation, outside of it
     std::optional<config::Rate> rate;  ///< open loop: operations per second, all threads together
     Arrival arrival = Arrival::poisson;
 };

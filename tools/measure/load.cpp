@@ -167,6 +167,7 @@ class Load::Thread {
     /// a run of a given duration, if it ends within the window.
     bool work(std::int64_t until, bool counted);
     std::int64_t wait_for_turn(std::int64_t until);
+    void compute() const;
     void drop_caches();
     void perform(const Step& step, std::int64_t began);
     void begin_window();
@@ -350,6 +351,7 @@ std::int64_t Load::Thread::wait_for_turn(std::int64_t until) {
 
 bool Load::Thread::work(std::int64_t until, bool counted) {
     const std::int64_t due = wait_for_turn(until);
+    compute();
     if (due >= until || control_.stopped()) {
         return false;
     }
@@ -368,6 +370,15 @@ bool Load::Thread::work(std::int64_t until, bool counted) {
         done_.write_bytes += step.op == Op::write ? step.size : 0;
     }
     return true;
+}
+
+void Load::Thread::compute() const {
+    const std::int64_t span = workload_.compute.ns();
+    if (span > 0) {
+        const std::int64_t end = now_ns() + span;
+        while (now_ns() < end) {
+        }
+    }
 }
 
 void Load::Thread::drop_caches() {

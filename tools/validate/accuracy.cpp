@@ -216,6 +216,7 @@ void add(Reference& reference,
                 {repeat.ops_per_s, found->latency->mean, found->latency->p99, even});
         }
     }
+    reference.own_s = measured.own_ns * 1e-9;
     if (measured.recorded_steps > 0) {
         reference.recorded = measured.result;
         reference.recorded_steps = measured.recorded_steps;

@@ -22,6 +22,7 @@ struct Reference {
     std::vector<Round> rounds;
     report::Result recorded;           ///< of the pass that recorded requests
     std::uint64_t recorded_steps = 0;  ///< operations of that pass
+    double own_s = 0;                  ///< what measuring one operation costs
 
     unsigned even_rounds() const;
     /// One number of all rounds at the usual pace; of all rounds, if none was.
