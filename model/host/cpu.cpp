@@ -174,7 +174,7 @@ void Core::give(Thread& thread) {
     thread.core_ = this;
     thread.state_ = Thread::State::running;
     thread.debt_ += cpu_.draw_by_idle(cpu_.idle_exit_, now - idle_since_);
-    thread.debt_ += cpu_.cold_start(now - idle_since_) + cpu_.costs().recorder_cold;
+    thread.debt_ += cpu_.cold_start(now - idle_since_) + cpu_.costs().cold_path;
     thread.slept_ = false;  // going to sleep and coming back is part of what was measured
     busy_.set(now, 1);
     ++load_;

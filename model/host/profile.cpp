@@ -89,6 +89,7 @@ void bind_sizes(config::Map& map, const char* name, std::vector<SizeCost>& rows,
 
 constexpr Cost<VfsCosts> vfs_costs[] = {
     {"lookup", &VfsCosts::lookup, "fstatat(2) with one LOOKUP"},
+    {"lookup_missing", &VfsCosts::lookup_missing, "... whose answer is ENOENT"},
     {"open", &VfsCosts::open, "openat(2) of an existing file: OPEN"},
     {"close", &VfsCosts::close, "close(2): FLUSH, and RELEASE queued"},
     {"create", &VfsCosts::create, "openat(2) of a new file: LOOKUP, CREATE"},
@@ -146,6 +147,11 @@ constexpr Cost<Costs> plain_costs[] = {
     {"cached_write", &Costs::cached_write, "caller: buffered pwrite(2), without its request"},
     {"cached_write_page", &Costs::cached_write_page, "... per page in the cache, beyond copy"},
     {"cached_write_new_page", &Costs::cached_write_new_page, "... per page not yet in the cache"},
+    {"write_through", &Costs::write_through, "caller: write-through pwrite(2), for cached_write"},
+    {"write_through_page",
+     &Costs::write_through_page,
+     "per page, for cached_write_page and fuse_page_write"},
+    {"odirect_read", &Costs::odirect_read, "caller: pread(2) with O_DIRECT alone, for direct_read"},
     {"writeback_page", &Costs::writeback_page, "per page written back, for fuse_page_write"},
     {"drop_page", &Costs::drop_page, "per clean page dropped from the cache"},
     {"buffered_read", &Costs::buffered_read, "caller: pread(2) of pages not in the cache"},
@@ -156,7 +162,9 @@ constexpr Cost<Costs> plain_costs[] = {
      &Costs::recorder_queue,
      "what `fusesim record` adds until the daemon has it"},
     {"recorder_reply", &Costs::recorder_reply, "... from the reply until the caller runs again"},
-    {"recorder_cold", &Costs::recorder_cold, "... when a thread starts on a core that had idled"},
+    {"cold_path",
+     &Costs::cold_path,
+     "kernel and daemon on a core that had idled, beyond cold_start"},
 };
 
 }  // namespace

@@ -36,6 +36,7 @@ struct SizeCost {
 /// be told apart from outside the kernel.
 struct VfsCosts {
     sim::Time lookup;             ///< fstatat() with one LOOKUP
+    sim::Time lookup_missing;     ///< ... whose answer is ENOENT
     sim::Time open;               ///< openat() of an existing file: OPEN
     sim::Time close;              ///< close(): FLUSH, and RELEASE queued
     sim::Time create;             ///< openat() of a new file: LOOKUP, CREATE
@@ -104,17 +105,20 @@ struct Costs {
     sim::Time cached_write;            ///< caller: buffered pwrite(2), fixed, without its request
     sim::Time cached_write_page;       ///< ... per page that is in the cache, beyond the copy
     sim::Time cached_write_new_page;   ///< ... per page that is not
-    sim::Time writeback_page;          ///< per page written back; replaces fuse_page_write
-    sim::Time drop_page;               ///< per clean page dropped from the cache
-    sim::Time buffered_read;           ///< caller: pread(2) of pages that are missing, fixed
-    sim::Time readahead_page;          ///< per page read into the cache; replaces fuse_page
+    sim::Time write_through;           ///< caller: write-through pwrite(2); replaces cached_write
+    sim::Time write_through_page;      ///< per page; replaces cached_write_page and fuse_page_write
+    sim::Time odirect_read;    ///< caller: pread(2) with O_DIRECT alone; replaces direct_read
+    sim::Time writeback_page;  ///< per page written back; replaces fuse_page_write
+    sim::Time drop_page;       ///< per clean page dropped from the cache
+    sim::Time buffered_read;   ///< caller: pread(2) of pages that are missing, fixed
+    sim::Time readahead_page;  ///< per page read into the cache; replaces fuse_page
     VfsCosts vfs;
     std::map<std::string, LowerCosts> lower;  ///< by file system
     sim::Time libfuse_request;                ///< user time per request in the library
     sim::Time libfuse_mt;                     ///< what the multi-threaded loop adds per request
     sim::Time recorder_queue;  ///< what recording adds to a request until the daemon has it
     sim::Time recorder_reply;  ///< ... from the reply until its caller runs again
-    sim::Time recorder_cold;   ///< ... when a thread starts on a core that had idled
+    sim::Time cold_path;       ///< kernel and daemon, on a core that had idled, beyond cold_start
 
     sim::Time copy_time(std::uint64_t bytes) const { return time_by_size(copy, bytes); }
 

@@ -414,7 +414,6 @@ void settle(Scenario& scenario) {
     if (!scenario.workload.recorder.value_or(false)) {
         scenario.host->costs.recorder_queue = Time();
         scenario.host->costs.recorder_reply = Time();
-        scenario.host->costs.recorder_cold = Time();
     }
 }
 

@@ -239,8 +239,9 @@ sim::Task<> Mount::getattr(Thread& thread, Inode& inode) {
 }
 
 sim::Task<int> Mount::stat(Thread& thread, Inode& directory, Name name) {
-    thread.charge(costs().syscall + costs().vfs.lookup);
+    thread.charge(costs().syscall);
     Inode* inode = co_await lookup(thread, directory, name, false);
+    thread.charge(inode != nullptr ? costs().vfs.lookup : costs().vfs.lookup_missing);
     if (inode == nullptr) {
         co_await thread.return_to_user();
         co_return -ENOENT;

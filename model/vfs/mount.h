@@ -124,7 +124,8 @@ class Mount {
     sim::Task<> write_back(host::Thread& thread, File& file, std::uint64_t at, std::uint32_t n);
     sim::Task<> fetch(host::Thread& thread, Inode& inode, Readahead::Window window, bool optional);
     sim::Task<> flush_dirty(host::Thread& thread, Inode& inode, bool wait);
-    sim::Task<> fill_pages(host::Thread& thread, Inode& inode, std::uint64_t at, std::uint32_t n);
+    sim::Task<> fill_pages(
+        host::Thread& thread, Inode& inode, std::uint64_t at, std::uint32_t n, sim::Time page);
     void shape_write(transport::Call& call, Inode& inode, std::uint64_t at, std::uint32_t bytes);
     /// writeback_cache: a file changed; its times must be sent if the clock has ticked since.
     void touch(Inode& inode);

@@ -172,7 +172,7 @@ sim::Task<> Mount::read_direct(Thread& thread,
     // With FOPEN_DIRECT_IO one READ after the other; with O_DIRECT alone (async_dio) all at once.
     const bool background = !settings_.direct_io;
     const std::uint64_t end = std::min<std::uint64_t>(offset + bytes, inode.size);
-    thread.charge(costs().direct_read);
+    thread.charge(background ? costs().odirect_read : costs().direct_read);
     std::vector<Exchange*> sent;
     for (std::uint64_t at = offset; at < end;) {
         const auto part = static_cast<std::uint32_t>(
@@ -287,17 +287,16 @@ sim::Task<> Mount::write_direct(Thread& thread,
     inode.attributes_until = Time();
 }
 
-/// Copying into the page cache, as all buffered writes do.
-sim::Task<> Mount::fill_pages(Thread& thread,
-                              Inode& inode,
-                              std::uint64_t offset,
-                              std::uint32_t bytes) {
+/// Copying into the page cache, as all buffered writes do; `page` is the cost of each.
+sim::Task<> Mount::fill_pages(
+    Thread& thread, Inode& inode, std::uint64_t offset, std::uint32_t bytes, Time page) {
     const std::uint64_t first = offset / page_bytes;
     const std::uint64_t count = pages_of(offset + bytes) - first;
     const std::uint64_t added = inode.cached.add(first, count);
     cached_pages_ += added;
-    thread.charge(times(costs().cached_write_page, count - added) +
-                  times(costs().cached_write_new_page, added) + costs().copy_time(bytes));
+    thread.charge(times(page, count) +
+                  times(rest(costs().cached_write_new_page, costs().cached_write_page), added) +
+                  costs().copy_time(bytes));
     co_await thread.run();
 }
 
@@ -306,10 +305,11 @@ sim::Task<> Mount::write_through(Thread& thread,
                                  std::uint64_t offset,
                                  std::uint32_t bytes) {
     Inode& inode = *file.inode;
-    thread.charge(costs().cached_write);
+    thread.charge(costs().write_through);
+    const Time page = rest(costs().write_through_page, costs().fuse_page_write);
     for (std::uint32_t done = 0; done < bytes;) {
         const std::uint32_t part = std::min(bytes - done, most_bytes());
-        co_await fill_pages(thread, inode, offset + done, part);
+        co_await fill_pages(thread, inode, offset + done, part, page);
         Exchange& exchange = take_exchange();
         shape_write(exchange.call, inode, offset + done, part);
         co_await request(thread, exchange.call);
@@ -340,7 +340,7 @@ sim::Task<> Mount::write_back(Thread& thread,
             }
         }
     }
-    co_await fill_pages(thread, inode, offset, bytes);
+    co_await fill_pages(thread, inode, offset, bytes, costs().cached_write_page);
     touch(inode);
     dirty_pages_ += inode.dirty.add(first, end - first);
     // Dirty pages beyond the limit: the writer waits until enough of them are written.

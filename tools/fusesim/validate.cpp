@@ -110,24 +110,36 @@ double pace() {
 /// counts only if an empty call before and after took at most this much longer than in the profile.
 constexpr double uneven = 1.08;
 
+/// The first steps of each thread: short, and the same for both worlds.
+system::Scenario request_pass(const Run& run) {
+    system::Scenario pass = run.scenario;
+    pass.run.warm_up = sim::Time();
+    pass.run.duration.reset();
+    pass.run.operations = 2000;
+    return pass;
+}
+
 void measure_one(Run& run, bool requests, double usual) {
     measure::Options how;
     how.repeats = 1;
     how.requests = requests;
-    how.recorded_steps = 2000;
     how.stop = &stop_asked;
     const double before = pace();
     measure::Measured measured;
     try {
-        measured = measure::run(run.scenario, run.document, how);
+        measured = measure::run(requests ? request_pass(run) : run.scenario, run.document, how);
     } catch (const measure::Unavailable& error) {
         throw Unavailable(fmt::format("{}: {}", run.result.cell.name, error.what()));
     }
     if (stop_asked) {
         throw Unavailable("validate was interrupted: nothing was judged");
     }
-    const bool even = std::max(before, requests ? before : pace()) <= usual * uneven;
-    validate::add(run.result.reference, measured, run.result.operation, even);
+    if (requests) {
+        validate::add_requests(run.result.reference, measured);
+    } else {
+        const bool even = std::max(before, pace()) <= usual * uneven;
+        validate::add_round(run.result.reference, measured, run.result.operation, even);
+    }
 }
 
 /// The whole matrix again and again, so that a change of the machine's pace meets all cells, until
@@ -163,13 +175,7 @@ void simulate_all(std::vector<Run>& runs) {
         // What measuring costs is part of what was measured, beside the calls.
         run.scenario.workload.compute = sim::Time::from_seconds(run.result.reference.own_s);
         run.result.simulated = system::simulate(run.scenario, run.document).result;
-        if (const std::uint64_t steps = run.result.reference.recorded_steps; steps > 0) {
-            system::Scenario pass = run.scenario;
-            pass.run.warm_up = sim::Time();
-            pass.run.duration.reset();
-            pass.run.operations = steps / pass.workload.threads;
-            run.result.simulated_pass = system::simulate(pass, run.document).result;
-        }
+        run.result.simulated_pass = system::simulate(request_pass(run), run.document).result;
         progress.show(++done / static_cast<double>(runs.size()));
     }
 }

@@ -205,10 +205,15 @@ std::vector<double> Reference::values(double Round::*number) const {
     return out;
 }
 
-void add(Reference& reference,
-         const measure::Measured& measured,
-         const std::string& operation,
-         bool even) {
+void add_requests(Reference& reference, const measure::Measured& measured) {
+    reference.recorded = measured.result;
+    reference.recorded_steps = measured.recorded_steps;
+}
+
+void add_round(Reference& reference,
+               const measure::Measured& measured,
+               const std::string& operation,
+               bool even) {
     for (const measure::Repeat& repeat : measured.repeats) {
         const report::Operation* found = find(repeat.operations, operation);
         if (found != nullptr && found->latency) {
@@ -217,10 +222,6 @@ void add(Reference& reference,
         }
     }
     reference.own_s = measured.own_ns * 1e-9;
-    if (measured.recorded_steps > 0) {
-        reference.recorded = measured.result;
-        reference.recorded_steps = measured.recorded_steps;
-    }
 }
 
 Accuracy compare(const std::vector<CellResult>& results) {

@@ -30,10 +30,13 @@ struct Reference {
 };
 
 /// Adds one measurement. `operation` is the name of the cell's first operation.
-void add(Reference& reference,
-         const measure::Measured& measured,
-         const std::string& operation,
-         bool even);
+void add_round(Reference& reference,
+               const measure::Measured& measured,
+               const std::string& operation,
+               bool even);
+
+/// Takes over what was recorded of the requests.
+void add_requests(Reference& reference, const measure::Measured& measured);
 
 /// One number of one cell, measured and simulated.
 struct Verdict {
