@@ -479,6 +479,11 @@ void check_operations(const Scenario& scenario, const config::Document& document
         problems.add(document.place("mount.passthrough"),
                      "the kernel does not combine passthrough with writeback_cache or direct_io");
     }
+    if (scenario.run.repeat > 1) {
+        problems.add(document.place("run.repeat"),
+                     "a simulation repeats nothing yet; `fusesim measure` does",
+                     "leave it out, and give --set run.repeat=N to measure");
+    }
     const char* lower = to_text(scenario.lower.filesystem);
     if (stackfs && scenario.host->costs.lower.count(lower) == 0) {
         problems.add(document.place("lower.filesystem"),

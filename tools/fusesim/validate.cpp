@@ -125,12 +125,8 @@ void measure_one(Run& run, bool requests, double usual) {
     how.requests = requests;
     how.stop = &stop_asked;
     const double before = pace();
-    measure::Measured measured;
-    try {
-        measured = measure::run(requests ? request_pass(run) : run.scenario, run.document, how);
-    } catch (const measure::Unavailable& error) {
-        throw Unavailable(fmt::format("{}: {}", run.result.cell.name, error.what()));
-    }
+    const measure::Measured measured =
+        measure::run(requests ? request_pass(run) : run.scenario, run.document, how);
     if (stop_asked) {
         throw Unavailable("validate was interrupted: nothing was judged");
     }
@@ -258,7 +254,13 @@ void add_validate(CLI::App& program, int& status) {
         ->type_name("FILE");
     command.add_option("--out", options->out, "write the table in Markdown, e.g. ACCURACY.md")
         ->type_name("FILE");
-    command.callback([options, &status] { status = validate_suites(*options); });
+    command.callback([options, &status] {
+        try {
+            status = validate_suites(*options);
+        } catch (const measure::Unavailable& error) {
+            throw Unavailable(error.what());
+        }
+    });
 }
 
 }  // namespace fusesim::commands

@@ -1,0 +1,98 @@
+#include "accuracy.h"
+#include "config/document.h"
+#include "config/error.h"
+#include "suite.h"
+
+#include <catch2/catch.hpp>
+
+#include <string>
+
+using namespace fusesim;
+using validate::Accuracy;
+using validate::Cell;
+using validate::CellResult;
+
+namespace {
+
+const std::string text = R"(schema_version: 1
+name: paper
+groups: {here: pinned_same, there: free}
+parts:
+  slow: {set: [workload.threads=1]}
+  fast: {set: [workload.threads=2, workload.direct=true]}
+  here: {set: ["workload.affinity=[0]"]}
+  there: {set: []}
+calibration: [slow here]
+predicted: [fast here, slow there]
+)";
+
+/// A cell that was measured `rates` times and simulated once.
+CellResult result(const std::string& name,
+                  const std::vector<std::string>& parts,
+                  const std::vector<double>& rates,
+                  double simulated) {
+    CellResult out;
+    out.cell = {name, parts, parts.back() == "here" ? "pinned_same" : "free", false, {}};
+    out.operation = "read";
+    for (const double rate : rates) {
+        out.reference.rounds.push_back({rate, 1 / rate, 2 / rate, true});
+    }
+    out.simulated.throughput.ops_per_s = simulated;
+    report::Operation operation;
+    operation.latency = report::Latency{1 / simulated, 0, 0, 2 / simulated, 0, 0};
+    out.simulated.operations.emplace_back("read", operation);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a suite's lines become cells with the settings of their parts") {
+    const auto document = config::Document::parse(text, "suite.yaml");
+    const auto cells = validate::cells(config::read<validate::Suite>(document), document);
+    REQUIRE(cells.size() == 3);
+    CHECK(cells[0].calibration);
+    CHECK(cells[1].name == "fast/here");
+    CHECK(cells[1].group == "pinned_same");
+    CHECK(cells[1].overrides == std::vector<std::string>{"workload.threads=2",
+                                                         "workload.direct=true",
+                                                         "workload.affinity=[0]"});
+    CHECK(cells[2].group == "free");
+}
+
+TEST_CASE("an unknown part is an error with the nearest one") {
+    auto document = config::Document::parse(text, "suite.yaml");
+    auto suite = config::read<validate::Suite>(document);
+    suite.predicted = {"fasst here"};
+    CHECK_THROWS_WITH(validate::cells(suite, document), Catch::Contains("did you mean 'fast'"));
+    suite.predicted = {"fast"};
+    CHECK_THROWS_WITH(validate::cells(suite, document), Catch::Contains("in no group"));
+}
+
+TEST_CASE("medians, bounds and changes") {
+    const std::vector<CellResult> results{
+        result("slow/here", {"slow", "here"}, {100, 101, 99}, 110),
+        result("fast/here", {"fast", "here"}, {200, 202, 198}, 150),
+        result("slow/there", {"slow", "there"}, {100, 100}, 118)};
+    const Accuracy accuracy = validate::compare(results);
+    REQUIRE(accuracy.verdicts.size() == 9);
+    CHECK(accuracy.verdicts[0].reference == Approx(100));
+    CHECK(accuracy.verdicts[0].spread == Approx(0.01));
+    CHECK(accuracy.verdicts[0].error == Approx(0.10));
+    CHECK(accuracy.verdicts[0].ok);
+    CHECK_FALSE(accuracy.verdicts[3].ok);  // 25 % on a pinned core
+    CHECK(accuracy.verdicts[6].ok);        // 18 % left to the scheduler
+
+    // slow/here -> fast/here differs in one part and by more than the spread; so does
+    // slow/here -> slow/there in one part, but its difference is none.
+    REQUIRE(accuracy.changes.size() == 1);
+    CHECK(accuracy.changes[0].reference_ratio == Approx(2.0));
+    CHECK(accuracy.changes[0].predicted_ratio == Approx(150.0 / 110));
+    CHECK(accuracy.changes[0].right_direction);
+}
+
+TEST_CASE("rounds at a slow pace do not count") {
+    CellResult cell = result("slow/here", {"slow", "here"}, {100, 60, 102}, 101);
+    cell.reference.rounds[1].even = false;
+    CHECK(cell.reference.even_rounds() == 2);
+    CHECK(validate::compare({cell}).verdicts[0].reference == Approx(101));
+}
