@@ -5,6 +5,7 @@
 #include "fuse/kernel.h"
 #include "fuse/sizes.h"
 #include "host/cpu.h"
+#include "report/repeats.h"
 #include "sim/distribution_format.h"
 #include "sim/engine.h"
 #include "sim/fresh_context.h"
@@ -479,11 +480,6 @@ void check_operations(const Scenario& scenario, const config::Document& document
         problems.add(document.place("mount.passthrough"),
                      "the kernel does not combine passthrough with writeback_cache or direct_io");
     }
-    if (scenario.run.repeat > 1) {
-        problems.add(document.place("run.repeat"),
-                     "a simulation repeats nothing yet; `fusesim measure` does",
-                     "leave it out, and give --set run.repeat=N to measure");
-    }
     const char* lower = to_text(scenario.lower.filesystem);
     if (stackfs && scenario.host->costs.lower.count(lower) == 0) {
         problems.add(document.place("lower.filesystem"),
@@ -522,9 +518,11 @@ void check(const Scenario& scenario, const config::Document& document) {
     prepare(scenario, document);
 }
 
-Outcome simulate(const Scenario& given,
-                 const config::Document& document,
-                 const SimulateOptions& options) {
+namespace {
+
+Outcome simulate_once(const Scenario& given,
+                      const config::Document& document,
+                      const SimulateOptions& options) {
     Prepared prepared = prepare(given, document);
     Scenario& scenario = prepared.scenario;
     const std::clock_t began = std::clock();
@@ -561,6 +559,25 @@ Outcome simulate(const Scenario& given,
     if (options.timing) {
         result.simulator = simulator_of(stack, cpu_s);
     }
+    return outcome;
+}
+
+}  // namespace
+
+Outcome simulate(const Scenario& given,
+                 const config::Document& document,
+                 const SimulateOptions& options) {
+    Outcome outcome = simulate_once(given, document, options);
+    if (given.run.repeat <= 1) {
+        return outcome;
+    }
+    std::vector<report::Result> runs{outcome.result};
+    for (unsigned i = 1; i < given.run.repeat; ++i) {
+        Scenario next = given;
+        next.run.seed += i;
+        runs.push_back(simulate_once(next, document, options).result);
+    }
+    outcome.result = report::pooled(runs);
     return outcome;
 }
 

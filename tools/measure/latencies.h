@@ -36,9 +36,6 @@ class Latencies {
     sim::Histogram histogram_;
 };
 
-/// The 95 % confidence interval of the mean of independent values (Student's t); at least two.
-report::Interval interval95(const std::vector<double>& values);
-
 /// Half the range of the values relative to their median; 0 of fewer than two.
 double relative_spread(std::vector<double> values);
 

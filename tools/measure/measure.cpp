@@ -4,6 +4,7 @@
 #include "load.h"
 #include "mounts.h"
 #include "plan.h"
+#include "report/repeats.h"
 #include "requests.h"
 
 #include <fcntl.h>
@@ -497,7 +498,7 @@ class Measurement {
             for (const Repeat& repeat : out_.repeats) {
                 values.push_back(value(repeat));
             }
-            intervals.emplace_back(name, interval95(values));
+            intervals.emplace_back(name, report::interval95(values));
         };
         add("ops_per_s", [](const Repeat& r) { return r.ops_per_s; });
         add("read_bytes_per_s", [](const Repeat& r) { return r.read_bytes_per_s; });

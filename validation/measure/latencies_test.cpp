@@ -1,4 +1,5 @@
 #include "latencies.h"
+#include "report/repeats.h"
 
 #include "sim/statistics.h"
 
@@ -48,7 +49,7 @@ TEST_CASE("latencies of nothing are zero", "[measure]") {
 
 TEST_CASE("the confidence interval is Student's", "[measure]") {
     // mean 10, deviation 1: half = t / sqrt(n)
-    const report::Interval three = measure::interval95({9, 10, 11});
+    const report::Interval three = report::interval95({9, 10, 11});
     CHECK(three.low == Approx(10 - 4.303 / 1.7320508).epsilon(1e-6));
     CHECK(three.high == Approx(10 + 4.303 / 1.7320508).epsilon(1e-6));
     std::vector<double> many;
@@ -56,7 +57,7 @@ TEST_CASE("the confidence interval is Student's", "[measure]") {
         many.push_back(i % 2 == 0 ? 1 : -1);
     }
     // 60 degrees of freedom: t = 2.000
-    const report::Interval wide = measure::interval95(many);
+    const report::Interval wide = report::interval95(many);
     const double mean = 1.0 / 61;
     double squares = 0;
     for (const double value : many) {

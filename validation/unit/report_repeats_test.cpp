@@ -1,0 +1,39 @@
+#include "report/repeats.h"
+
+#include <catch2/catch.hpp>
+
+#include <cmath>
+
+using namespace fusesim::report;
+
+namespace {
+
+Result run(double ops_per_s, double mean) {
+    Result out;
+    out.throughput.ops_per_s = ops_per_s;
+    Operation operation;
+    operation.count = 10;
+    operation.latency = Latency{mean, 1, 2, 3, 4, 5};
+    out.operations.emplace_back("read", operation);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("repeats become means with intervals") {
+    const Result three = pooled({run(9, 0.1), run(10, 0.2), run(11, 0.3)});
+    CHECK(three.throughput.ops_per_s == Approx(10));
+    CHECK(three.operations[0].second.latency->mean == Approx(0.2));
+    REQUIRE(three.throughput.ci95.size() == 4);
+    CHECK(three.throughput.ci95[0].first == "ops_per_s");
+    CHECK(three.throughput.ci95[0].second.low == Approx(10 - 4.303 / std::sqrt(3.0)));
+    CHECK(three.throughput.ci95[3].first == "latency.read");
+    CHECK(pooled({run(9, 0.1), run(11, 0.3)}).throughput.ci95.empty());
+}
+
+TEST_CASE("a call that one repeat did not make has no pooled latency") {
+    Result without = run(9, 0.1);
+    without.operations.clear();
+    const Result both = pooled({run(9, 0.1), without});
+    CHECK(both.operations[0].second.latency->mean == Approx(0.1));
+}
