@@ -80,6 +80,11 @@ std::vector<Run> prepare(const validate::Suite& suite,
             run.scenario.host =
                 config::read<host::HostProfile>(config::Document::load(options.host));
         }
+        if (run.scenario.kernel.version.empty()) {
+            utsname kernel{};
+            uname(&kernel);
+            run.scenario.kernel.version = kernel.release;
+        }
         if (run.scenario.workload.operations.empty()) {
             throw config::Error(run.document.place("workload"),
                                 fmt::format("cell '{}' has no operations", cell.name));
