@@ -75,6 +75,18 @@ double middle_mean(std::vector<double> values) {
            static_cast<double>(kept);
 }
 
+double usual_mean(const std::vector<double>& values) {
+    if (values.empty()) {
+        return 0;
+    }
+    const double most = quantile(values, 0.995);
+    double sum = 0;
+    for (const double value : values) {
+        sum += std::min(value, most);
+    }
+    return sum / static_cast<double>(values.size());
+}
+
 Figure agree(const std::vector<double>& repeats) {
     const double middle = median(repeats);
     const double range = quantile(repeats, 0.8) - quantile(repeats, 0.2);

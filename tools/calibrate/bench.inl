@@ -22,7 +22,7 @@ void repeat_for(double seconds, Round round) {
 }
 
 template <typename Once>
-double time_of(Once once, double seconds, int batch) {
+std::vector<double> batch_times(Once once, double seconds, int batch) {
     std::vector<double> batches;
     const std::uint64_t began = stamps::ticks();
     const auto limit = static_cast<std::uint64_t>(seconds * 1e9 / tick_ns());
@@ -35,7 +35,18 @@ double time_of(Once once, double seconds, int batch) {
         now = stamps::ticks();
         batches.push_back(static_cast<double>(now - start) * tick_ns() / batch);
     } while (now - began < limit);
-    return median(std::move(batches));
+    return batches;
+}
+
+template <typename Once>
+double time_of(Once once, double seconds, int batch) {
+    return median(batch_times(once, seconds, batch));
+}
+
+template <typename Once>
+double mean_time_of(Once once, double seconds) {
+    constexpr int batch = 8;  // calls of some microseconds each
+    return usual_mean(batch_times(once, seconds, batch));
 }
 
 }  // namespace fusesim::calibrate

@@ -2,14 +2,9 @@
 
 #include "bench.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <system_error>
 
 namespace fusesim::calibrate {
 
@@ -52,22 +47,6 @@ void copy_pages(char* target, const char* source, std::size_t size) {
 }
 
 }  // namespace
-
-double measure_copy(std::size_t size, double seconds) {
-    const int fd = memfd_create("copy", MFD_CLOEXEC);
-    const PageBuffer buffer(size);
-    if (fd < 0 || pwrite(fd, buffer.data(), size, 0) != static_cast<ssize_t>(size)) {
-        throw std::system_error(errno, std::generic_category(), "memfd");
-    }
-    const auto read_of = [&](std::size_t bytes) {
-        return time_of(
-            [&] { static_cast<void>(!pread(fd, buffer.data(), bytes, 0)); }, seconds / 2, 16);
-    };
-    const double fixed = read_of(1);
-    const double whole = read_of(size);
-    close(fd);
-    return whole - fixed;
-}
 
 double measure_user_copy(std::size_t size, double seconds) {
     // Walking through more than the first-level cache holds: by the time a buffer comes round

@@ -49,6 +49,9 @@ class Caller {
                 fstat(fd_, &out);
                 break;
             }
+            case Call::Kind::fsync:
+                fsync(fd_);
+                break;
             case Call::Kind::read:
                 static_cast<void>(!pread(fd_, buffer_.get(), call_.size, 0));
                 break;
@@ -153,6 +156,8 @@ unsigned Call::opcode() const {
     switch (kind) {
         case Kind::getattr:
             return FUSE_GETATTR;
+        case Kind::fsync:
+            return FUSE_FSYNC;
         case Kind::read:
             return FUSE_READ;
         case Kind::write:
@@ -210,10 +215,20 @@ Pieces measure_pieces(NullMount& mount, int core, const Call& call, double secon
     return out;
 }
 
-double measure_round_trip(NullMount& mount, int core, const Call& call, double seconds) {
+RoundTrip measure_round_trip(NullMount& mount, int core, const Call& call, double seconds) {
     pin(core);
     Caller caller(mount.file(), call);
-    return time_of([&caller] { caller(); }, seconds, 8);
+    double calls = 0;
+    RoundTrip out;
+    const double before = mount.sleeps();
+    out.time = mean_time_of(
+        [&] {
+            caller();
+            ++calls;
+        },
+        seconds);
+    out.sleeps = (mount.sleeps() - before) / calls;
+    return out;
 }
 
 }  // namespace fusesim::calibrate

@@ -10,7 +10,7 @@ namespace fusesim::calibrate {
 
 /// What the application does, and the opcode that it makes.
 struct Call {
-    enum class Kind { getattr, read, write };
+    enum class Kind { getattr, fsync, read, write };
     Kind kind = Kind::getattr;
     std::size_t size = 0;
 
@@ -33,7 +33,13 @@ struct Pieces {
 /// The same core for application and daemon. `mount` must be stamped and on `core`.
 Pieces measure_pieces(NullMount& mount, int core, const Call& call, double seconds);
 
-/// As above without stamps: nanoseconds of one call.
-double measure_round_trip(NullMount& mount, int core, const Call& call, double seconds);
+/// What one call takes and what the daemon does meanwhile.
+struct RoundTrip {
+    double time = 0;    ///< nanoseconds, mean
+    double sleeps = 0;  ///< of the daemon; without any, it found the next request waiting
+};
+
+/// As above without stamps, of a daemon with one thread.
+RoundTrip measure_round_trip(NullMount& mount, int core, const Call& call, double seconds);
 
 }  // namespace fusesim::calibrate

@@ -69,18 +69,83 @@ double append_cost() {
 }
 
 double copy_of(const Values& values, std::size_t size) {
-    return values.at("copy " + std::to_string(size));
+    return size == 0 ? 0 : values.at("copy " + std::to_string(size));
 }
 
 /// The pieces of one repeat, all of batch tasks.
 struct AllPieces {
     Pieces getattr;
+    Pieces fsync;
     Pieces small_read;
     Pieces large_read;
     Pieces small_write;
     Pieces large_write;
     Pieces threads;  ///< getattr with a multi-threaded daemon
 };
+
+struct PieceField {
+    const char* name;
+    double Pieces::*member;
+};
+
+constexpr PieceField piece_fields[] = {{"whole", &Pieces::whole},
+                                       {"go", &Pieces::go},
+                                       {"library", &Pieces::library},
+                                       {"reply", &Pieces::reply},
+                                       {"loop", &Pieces::loop},
+                                       {"back", &Pieces::back},
+                                       {"ready_read", &Pieces::ready_read}};
+
+struct NamedPieces {
+    const char* name;
+    Pieces AllPieces::*member;
+};
+
+constexpr NamedPieces all_pieces[] = {{"getattr", &AllPieces::getattr},
+                                      {"fsync", &AllPieces::fsync},
+                                      {"small_read", &AllPieces::small_read},
+                                      {"large_read", &AllPieces::large_read},
+                                      {"small_write", &AllPieces::small_write},
+                                      {"large_write", &AllPieces::large_write},
+                                      {"threads", &AllPieces::threads}};
+
+std::string piece_key(const NamedPieces& pieces, const PieceField& field) {
+    return std::string("piece ") + pieces.name + " " + field.name;
+}
+
+void put(Values& v, const NamedPieces& name, const Pieces& pieces) {
+    for (const PieceField& field : piece_fields) {
+        v[piece_key(name, field)] = pieces.*field.member;
+    }
+}
+
+AllPieces pieces_in(const Values& v) {
+    AllPieces all;
+    for (const NamedPieces& pieces : all_pieces) {
+        for (const PieceField& field : piece_fields) {
+            (all.*pieces.member).*field.member = v.at(piece_key(pieces, field));
+        }
+    }
+    return all;
+}
+
+const std::string time_key = "time ";
+
+void put(Values& v, const Times& times) {
+    for (const auto& [name, time] : times) {
+        v[time_key + name] = time;
+    }
+}
+
+Times times_in(const Values& v) {
+    Times times;
+    for (const auto& [name, value] : v) {
+        if (name.compare(0, time_key.size(), time_key) == 0) {
+            times[name.substr(time_key.size())] = value;
+        }
+    }
+    return times;
+}
 
 /// Nanoseconds that each further page adds to a piece.
 double per_page(double Pieces::*piece, const Pieces& large, const Pieces& small) {
@@ -113,21 +178,17 @@ void solve(Values& v, const AllPieces& of) {
 
     // The cheapest way in and the cheapest way out of the file system are FUSE's own; what a
     // call has beyond them is its own.
-    const double go = std::min(getattr.go, of.small_read.go - v["fuse_page_submit"]);
-    const double back = std::min(getattr.back, of.small_read.back - v["fuse_page_resume"]);
+    const double go = std::min({getattr.go, of.fsync.go, of.small_read.go - v["fuse_page_submit"]});
+    const double back =
+        std::min({getattr.back, of.fsync.back, of.small_read.back - v["fuse_page_resume"]});
     v["fuse_submit"] = go - call - wake - away - v["fuse_read"] - stamp;
     v["fuse_resume"] = back - call - away - stamp;
-    const double base = getattr.whole - getattr.go - getattr.back + go + back;
-    const double copy = copy_of(v, page);
-    v["getattr"] = getattr.whole - base;
-    v["direct_read"] = of.small_read.whole - base - v["fuse_page"] - copy;
-    v["direct_write"] = of.small_write.whole - base - v["fuse_page_write"] - copy;
 }
 
-/// A call of one request on the daemon's core, without what the call itself is.
-double round_trip(const Values& v, double preempted) {
-    // A caller that runs at once finds the daemon awake: one wake-up and one sleep less.
-    const double sleeps = 2 - preempted;
+/// A call of one request on the daemon's core, without what the call itself is. The daemon goes to
+/// sleep before each request unless the caller preempted it and made the next one.
+double round_trip(const Values& v, double daemon_sleeps = 1) {
+    const double sleeps = 1 + daemon_sleeps;
     return 3 * v.at("syscall") + sleeps * (v.at("wake_same_core") + v.at("block")) +
            2 * v.at("context_switch") + v.at("fuse_submit") + v.at("fuse_read") +
            v.at("fuse_reply") + v.at("fuse_resume") + v.at("libfuse_request");
@@ -136,13 +197,14 @@ double round_trip(const Values& v, double preempted) {
 /// What calls on names have beyond their requests, all of batch tasks. A request that nobody
 /// waits for wakes the daemon, which serves it before the next one and so within the next call.
 void solve_vfs(Values& v, const Times& whole) {
-    const double request = round_trip(v, 0);
+    const double request = round_trip(v);
     const double call = v.at("syscall");
     const double wake = v.at("wake_same_core");
     const double forget = call + v.at("fuse_read") + v.at("libfuse_request") - wake;
     const double release = forget + call + v.at("fuse_reply");
     const double two = 2 * request - call;
     v["vfs lookup"] = whole.at("lookup") - request;
+    v["vfs lookup_missing"] = whole.at("lookup_missing") - request;
     v["vfs open"] = whole.at("open") - request - release;
     v["vfs close"] = whole.at("close") - request - wake;
     v["vfs create"] = whole.at("create") - two - forget;
@@ -152,7 +214,6 @@ void solve_vfs(Values& v, const Times& whole) {
     v["vfs opendir"] = whole.at("opendir") - request - release;
     v["vfs closedir"] = whole.at("closedir") - call - wake;
     v["vfs readdir"] = whole.at("readdir") - request;
-    v["vfs fsync"] = whole.at("fsync") - request;
     const auto entries = static_cast<double>(VfsMounts::listed_entries);
     v["vfs readdir_entry"] = (whole.at("list") - whole.at("readdir")) / entries;
     v["vfs readdirplus_entry"] = (whole.at("list_plus") - whole.at("readdir")) / entries;
@@ -174,26 +235,37 @@ void solve_cache(Values& v, const Times& whole) {
         whole.at("rewrite" + small) - v.at("syscall") - v["cached_write_page"] - copy_of(v, page);
     v["cached_write_new_page"] = slope("write") - copy;
     v["writeback_page"] = slope("write_back") - copy;
-    v["drop_page"] = slope("drop");
-    v["readahead_page"] = slope("read") - v.at("page_cache_page") - 2 * copy;
-    v["buffered_read"] = whole.at("read" + small) - round_trip(v, 0) - slope("read") + 2 * copy -
-                         2 * copy_of(v, page);
+    v["drop_page"] = whole.at("drop");
+    const double request = round_trip(v);
+    const double two_copies = 2 * copy_of(v, page);
+    v["page_cache_page"] = slope("hit") - copy;
+    v["readahead_page"] = slope("read") - v["page_cache_page"] - 2 * copy;
+    v["buffered_read"] = whole.at("read" + small) - request - v["readahead_page"] -
+                         v["page_cache_page"] - two_copies;
+    v["write_through_page"] = slope("write_through") - 2 * copy;
+    v["write_through"] =
+        whole.at("write_through" + small) - request - v["write_through_page"] - two_copies;
+    v["odirect_read"] = whole.at("odirect") - request - v.at("fuse_page") - copy_of(v, page);
 }
 
-/// The sum of parts for one call on the daemon's core.
-double predict(const Values& v, const Call& call, double preempted) {
-    const double sum = round_trip(v, preempted);
+/// The parts of a call that are not its own, on the daemon's core.
+double shared_parts(const Values& v, const Call& call, double daemon_sleeps) {
+    const double sum = round_trip(v, daemon_sleeps) + copy_of(v, call.size);
     const double pages = static_cast<double>(call.size) / page;
-    switch (call.kind) {
+    return sum + pages * (call.kind == Kind::write ? v.at("fuse_page_write") : v.at("fuse_page"));
+}
+
+const char* own_part(Kind kind) {
+    switch (kind) {
         case Kind::getattr:
-            return sum + v.at("getattr");
+            return "getattr";
         case Kind::read:
-            return sum + v.at("direct_read") + pages * v.at("fuse_page") + copy_of(v, call.size);
+            return "direct_read";
         case Kind::write:
-            return sum + v.at("direct_write") + pages * v.at("fuse_page_write") +
-                   copy_of(v, call.size);
+            return "direct_write";
+        default:
+            return "vfs fsync";
     }
-    return sum;
 }
 
 struct NamedCall {
@@ -201,7 +273,9 @@ struct NamedCall {
     Call call;
 };
 
+/// The first of each kind says what it has of its own; the others are predicted.
 const NamedCall checked_calls[] = {{"getattr", {Kind::getattr, 0}},
+                                   {"fsync", {Kind::fsync, 0}},
                                    {"read 4 KiB", {Kind::read, page}},
                                    {"read 16 KiB", {Kind::read, 4 * page}},
                                    {"read 64 KiB", {Kind::read, 16 * page}},
@@ -211,47 +285,98 @@ const NamedCall checked_calls[] = {{"getattr", {Kind::getattr, 0}},
                                    {"write 64 KiB", {Kind::write, 16 * page}},
                                    {"write 128 KiB", {Kind::write, 32 * page}}};
 
-Values measure_once(const Plan& plan, Mounts& mounts, int core) {
-    Values v;
-    const SameCore same = measure_same_core(core, 4 * plan.seconds);
-    v["syscall"] = same.syscall;
-    v["context_switch"] = same.switch_process;
-    v["context_switch_thread"] = same.switch_thread;
-    v["block"] = same.block;
-    v["wake_same_core"] = same.wake;
-    v["thread_create"] = same.thread_create;
-    for (const std::size_t size : copy_sizes) {
-        v["copy " + std::to_string(size)] = measure_user_copy(size, plan.seconds / 4);
+/// Everything that follows from what was measured.
+void explain(Values& v) {
+    solve(v, pieces_in(v));
+    const Times times = times_in(v);
+    solve_vfs(v, times);
+    solve_cache(v, times);
+    for (const char* const own : {"getattr", "direct_read", "direct_write", "vfs fsync"}) {
+        v.erase(own);
     }
-    const double cached = measure_copy(large_size, plan.seconds / 2);
-    v["page_cache_page"] =
-        (cached - copy_of(v, large_size)) / (static_cast<double>(large_size) / page);
-    {
-        const Policy batch(SCHED_BATCH);
-        const auto pieces = [&](NullMount& mount, Kind kind, std::size_t size) {
-            return measure_pieces(mount, core, {kind, size}, 2 * plan.seconds);
-        };
-        solve(v,
-              {pieces(*mounts.batch, Kind::getattr, 0),
-               pieces(*mounts.batch, Kind::read, small_size),
-               pieces(*mounts.batch, Kind::read, large_size),
-               pieces(*mounts.batch, Kind::write, small_size),
-               pieces(*mounts.batch, Kind::write, large_size),
-               pieces(*mounts.batch_threads, Kind::getattr, 0)});
-    }
-    v["preempted"] =
-        1 - measure_pieces(*mounts.stamped, core, {Kind::getattr, 0}, plan.seconds).ordered;
     for (const NamedCall& one : checked_calls) {
-        const double whole = measure_round_trip(*mounts.plain, core, one.call, plan.seconds);
-        v[std::string("measured ") + one.name] = whole;
-        v[std::string("predicted ") + one.name] = predict(v, one.call, v["preempted"]);
+        const std::string name = one.name;
+        const double shared = shared_parts(v, one.call, v.at("sleeps " + name));
+        const double own =
+            v.emplace(own_part(one.call.kind), v.at("measured " + name) - shared).first->second;
+        v["predicted " + name] = shared + own;
     }
-    {
-        const Policy batch(SCHED_BATCH);
-        solve_vfs(v, mounts.vfs->time_names(plan.seconds / 2));
-        solve_cache(v, mounts.vfs->time_cache(plan.seconds / 2));
+}
+
+const std::string pace_key = "pace of ";
+
+/// Measures something and notes for all that it adds how fast the machine was meanwhile: an empty
+/// call, before or after, whichever was slower.
+template <typename Measure>
+void at_pace(Values& v, Measure measure) {
+    constexpr double seconds = 5e-4;
+    Values fresh;
+    const double before = measure_syscall(seconds);
+    measure(fresh);
+    const double pace = std::max(before, measure_syscall(seconds));
+    for (const auto& [key, value] : fresh) {
+        v[key] = value;
+        v[pace_key + key] = pace;
     }
-    v["pace"] = std::max(same.syscall, measure_syscall(plan.seconds / 2));
+}
+
+void measure_machine(Values& v, const Plan& plan, int core) {
+    at_pace(v, [&](Values& out) {
+        const SameCore same = measure_same_core(core, 4 * plan.seconds);
+        out["syscall"] = same.syscall;
+        out["context_switch"] = same.switch_process;
+        out["context_switch_thread"] = same.switch_thread;
+        out["block"] = same.block;
+        out["wake_same_core"] = same.wake;
+        out["thread_create"] = same.thread_create;
+    });
+    for (const std::size_t size : copy_sizes) {
+        at_pace(v, [&](Values& out) {
+            out["copy " + std::to_string(size)] = measure_user_copy(size, plan.seconds / 4);
+        });
+    }
+}
+
+/// Of batch tasks.
+void measure_requests(Values& v, const Plan& plan, const Mounts& mounts, int core) {
+    const Policy batch(SCHED_BATCH);
+    const Call calls[] = {{Kind::getattr, 0},
+                          {Kind::fsync, 0},
+                          {Kind::read, small_size},
+                          {Kind::read, large_size},
+                          {Kind::write, small_size},
+                          {Kind::write, large_size},
+                          {Kind::getattr, 0}};
+    for (std::size_t i = 0; i < std::size(all_pieces); ++i) {
+        const bool threads = all_pieces[i].member == &AllPieces::threads;
+        at_pace(v, [&](Values& out) {
+            put(out,
+                all_pieces[i],
+                measure_pieces(threads ? *mounts.batch_threads : *mounts.batch,
+                               core,
+                               calls[i],
+                               2 * plan.seconds));
+        });
+    }
+    at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_names(plan.seconds / 2)); });
+    at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_cache(plan.seconds / 2)); });
+}
+
+Values measure_once(const Plan& plan, const Mounts& mounts, int core) {
+    Values v;
+    measure_machine(v, plan, core);
+    measure_requests(v, plan, mounts, core);
+    at_pace(v, [&](Values& out) {
+        out["preempted"] =
+            1 - measure_pieces(*mounts.stamped, core, {Kind::getattr, 0}, plan.seconds).ordered;
+    });
+    for (const NamedCall& one : checked_calls) {
+        at_pace(v, [&](Values& out) {
+            const RoundTrip whole = measure_round_trip(*mounts.plain, core, one.call, plan.seconds);
+            out[std::string("measured ") + one.name] = whole.time;
+            out[std::string("sleeps ") + one.name] = whole.sleeps;
+        });
+    }
     return v;
 }
 
@@ -353,6 +478,8 @@ std::string lower_key(const std::string& filesystem, const char* what, std::size
     return lower_key(filesystem, what) + " " + std::to_string(size);
 }
 
+class EvenPace;
+
 /// The file systems below, and how long their calls sleep.
 class Below {
   public:
@@ -370,16 +497,19 @@ class Below {
     void repeat(Values& v, double seconds) {
         for (One& one : all_) {
             const std::string& name = one.bench->filesystem();
-            const LowerTimes got = one.bench->measure(seconds);
-            for (const auto& [call, time] : got.calls) {
-                v[lower_key(name, call)] = time;
-            }
-            for (const auto& [size, time] : got.read) {
-                v[lower_key(name, "read", size)] = time;
-            }
-            for (const auto& [size, time] : got.write) {
-                v[lower_key(name, "write", size)] = time;
-            }
+            LowerTimes got;
+            at_pace(v, [&](Values& out) {
+                got = one.bench->measure(seconds);
+                for (const auto& [call, time] : got.calls) {
+                    out[lower_key(name, call)] = time;
+                }
+                for (const auto& [size, time] : got.read) {
+                    out[lower_key(name, "read", size)] = time;
+                }
+                for (const auto& [size, time] : got.write) {
+                    out[lower_key(name, "write", size)] = time;
+                }
+            });
             append(one.seen.fsync_blocked, got.fsync_blocked);
             append(one.seen.fdatasync_blocked, got.fdatasync_blocked);
             one.seen.calls = got.calls;
@@ -388,7 +518,7 @@ class Below {
         }
     }
 
-    void conclude(const std::vector<Values>& repeats, Profile& profile) const;
+    void conclude(const EvenPace& pace, Profile& profile) const;
 
   private:
     struct One {
@@ -408,74 +538,145 @@ class Below {
     std::vector<One> all_;
 };
 
-std::vector<double> column(const std::vector<Values>& repeats, const std::string& key) {
-    std::vector<double> out;
-    for (const Values& one : repeats) {
-        out.push_back(one.at(key));
+/// What was measured, repeat by repeat, without what was measured while the machine was slower than
+/// in its best quarter: a virtual core whose physical neighbour is busy does everything a third
+/// slower for seconds, and differences of numbers taken at different paces mean nothing.
+class EvenPace {
+  public:
+    explicit EvenPace(const std::vector<Values>& repeats) : repeats_(repeats) {
+        constexpr double same = 1.08;
+        std::vector<double> paces;
+        for (const Values& one : repeats) {
+            for (const auto& [key, value] : one) {
+                if (is_pace(key)) {
+                    paces.push_back(value);
+                }
+            }
+        }
+        slowest_ = same * quantile(std::move(paces), 0.25);
     }
-    return out;
-}
 
-void Below::conclude(const std::vector<Values>& repeats, Profile& profile) const {
+    /// All repeats if none was fast enough.
+    std::vector<double> column(const std::string& key) const {
+        std::vector<double> kept;
+        std::vector<double> all;
+        for (const Values& one : repeats_) {
+            all.push_back(one.at(key));
+            if (one.at(pace_key + key) <= slowest_) {
+                kept.push_back(one.at(key));
+            }
+        }
+        return kept.empty() ? all : kept;
+    }
+
+    std::vector<std::string> keys() const {
+        std::vector<std::string> out;
+        for (const auto& [key, unused] : repeats_.front()) {
+            if (!is_pace(key)) {
+                out.push_back(key);
+            }
+        }
+        return out;
+    }
+
+    Values medians() const {
+        Values out;
+        for (const std::string& key : keys()) {
+            out[key] = median(column(key));
+        }
+        return out;
+    }
+
+    /// The fewest repeats that any number is from.
+    std::size_t fewest() const {
+        std::size_t least = repeats_.size();
+        for (const std::string& key : keys()) {
+            least = std::min(least, column(key).size());
+        }
+        return least;
+    }
+
+    /// What follows from each repeat, all its parts at an even pace or replaced by their medians.
+    std::vector<Values> explained() const {
+        const Values typical = medians();
+        std::vector<Values> out;
+        for (Values one : repeats_) {
+            for (const auto& [key, value] : typical) {
+                double& mine = one.at(key);
+                mine = one.at(pace_key + key) <= slowest_ ? mine : value;
+            }
+            explain(one);
+            out.push_back(std::move(one));
+        }
+        return out;
+    }
+
+  private:
+    static bool is_pace(const std::string& key) {
+        return key.compare(0, pace_key.size(), pace_key) == 0;
+    }
+
+    const std::vector<Values>& repeats_;
+    double slowest_ = 0;
+};
+
+void Below::conclude(const EvenPace& pace, Profile& profile) const {
     for (const One& one : all_) {
         const std::string& name = one.bench->filesystem();
         LowerProfile& out = profile.lower[name];
         for (const auto& [call, unused] : one.seen.calls) {
-            out.calls[call] = agree(column(repeats, lower_key(name, call)));
+            out.calls[call] = agree(pace.column(lower_key(name, call)));
         }
         for (const auto& [size, unused] : one.seen.read) {
-            out.read.emplace_back(size, agree(column(repeats, lower_key(name, "read", size))));
+            out.read.emplace_back(size, agree(pace.column(lower_key(name, "read", size))));
         }
         for (const auto& [size, unused] : one.seen.write) {
-            out.write.emplace_back(size, agree(column(repeats, lower_key(name, "write", size))));
+            out.write.emplace_back(size, agree(pace.column(lower_key(name, "write", size))));
         }
         out.fsync_blocked = quantiles(one.seen.fsync_blocked);
         out.fdatasync_blocked = quantiles(one.seen.fdatasync_blocked);
     }
 }
 
-/// Without the repeats in which the machine was slower than in its best quarter: a virtual core
-/// whose physical neighbour is busy does everything a third slower for seconds, and differences
-/// of numbers taken at different paces mean nothing.
-std::vector<Values> at_one_pace(const std::vector<Values>& repeats) {
-    constexpr double same = 1.08;
-    const double pace = quantile(column(repeats, "pace"), 0.25);
-    std::vector<Values> out;
-    std::copy_if(repeats.begin(), repeats.end(), std::back_inserter(out), [pace](const Values& v) {
-        return v.at("pace") <= same * pace;
-    });
-    return out;
+double spread_of(const std::vector<Values>& repeats, const std::string& key) {
+    std::vector<double> values;
+    for (const Values& one : repeats) {
+        values.push_back(one.at(key));
+    }
+    return agree(values).spread;
 }
 
-void conclude(const std::vector<Values>& all, const Below& below, Profile& profile) {
-    const std::vector<Values> repeats = at_one_pace(all);
-    below.conclude(repeats, profile);
-    profile.repeats = all.size();
-    profile.kept = repeats.size();
-    for (const auto& [key, unused] : repeats.front()) {
-        if (key.find(' ') == std::string::npos && key != "preempted" && key != "pace") {
-            profile.costs[key] = agree(column(repeats, key));
+void conclude(const std::vector<Values>& repeats, const Below& below, Profile& profile) {
+    const EvenPace pace(repeats);
+    below.conclude(pace, profile);
+    profile.repeats = repeats.size();
+    profile.kept = pace.fewest();
+    // Solved from the medians of what was measured: so the parts add up to the wholes, which the
+    // medians of differences do not.
+    Values typical = pace.medians();
+    explain(typical);
+    const std::vector<Values> each = pace.explained();
+    const std::string vfs = "vfs ";
+    for (const auto& [key, value] : typical) {
+        const Figure figure{value, spread_of(each, key)};
+        if (key.find(' ') == std::string::npos && key != "preempted") {
+            profile.costs[key] = figure;
         }
-        const std::string vfs = "vfs ";
         if (key.compare(0, vfs.size(), vfs) == 0) {
-            profile.vfs[key.substr(vfs.size())] = agree(column(repeats, key));
+            profile.vfs[key.substr(vfs.size())] = figure;
         }
     }
     for (const std::size_t size : copy_sizes) {
-        profile.copies.emplace_back(size, agree(column(repeats, "copy " + std::to_string(size))));
+        profile.copies.emplace_back(size, agree(pace.column("copy " + std::to_string(size))));
     }
-    profile.preempted = median(column(repeats, "preempted"));
+    profile.preempted = typical.at("preempted");
     for (const NamedCall& one : checked_calls) {
         const std::string name = one.name;
         Check check;
         check.call = name;
-        check.measured = agree(column(repeats, "measured " + name));
-        check.predicted = median(column(repeats, "predicted " + name));
-        std::vector<double> errors;
-        for (const Values& v : repeats) {
-            errors.push_back(v.at("predicted " + name) / v.at("measured " + name) - 1);
-        }
-        check.error = median(errors);
+        check.measured = agree(pace.column("measured " + name));
+        check.predicted = typical.at("predicted " + name);
+        check.error = check.predicted / check.measured.value - 1;
         profile.checks.push_back(check);
     }
 }

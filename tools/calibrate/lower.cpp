@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <ctime>
 #include <fstream>
+#include <memory>
 #include <system_error>
 
 namespace fusesim::calibrate {
@@ -21,9 +22,9 @@ namespace fusesim::calibrate {
 namespace {
 
 constexpr std::size_t io_sizes[] = {4096, 16384, 65536, 131072, 1048576};
-/// Beyond the caches of one core, as the files of a mount are.
-constexpr std::size_t data_bytes = 16u << 20;
-constexpr std::size_t synced_bytes = 1u << 20;
+/// Together beyond the caches of one core, as the files of a mount are.
+constexpr int data_files = 16;
+constexpr std::size_t file_bytes = 1u << 20;
 constexpr int listed_files = 100;
 constexpr unsigned xfs_magic = 0x58465342;  // XFS_SB_MAGIC, fs/xfs/libxfs/xfs_format.h
 
@@ -51,15 +52,20 @@ std::string name_of_filesystem(const std::filesystem::path& path) {
     }
 }
 
-void fill(const std::filesystem::path& path, std::size_t bytes) {
-    std::ofstream file(path, std::ios::binary);
-    file << std::string(bytes, 'x');
-    file.close();
-    if (!file) {
+/// Written at once: the size of a write decides which pages some file systems take.
+void fill(const std::filesystem::path& path) {
+    const std::string data(file_bytes, 'x');
+    const int fd = open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    const bool done = pwrite(fd, data.data(), data.size(), 0) == static_cast<ssize_t>(data.size());
+    fsync(fd);
+    close(fd);
+    if (!done) {
         throw std::system_error(errno, std::generic_category(), path.string());
     }
-    const Descriptor again(path, O_RDWR);
-    fsync(again.get());
+}
+
+std::string data_name(int number) {
+    return "data" + std::to_string(number);
 }
 
 void time_lookups(int directory, double seconds, Times& times) {
@@ -135,19 +141,18 @@ void time_listing(int directory, double seconds, Times& times) {
     times["readdir_entry"] = (list.typical() - end.typical()) / (listed_files + 2);
 }
 
-/// Walks through the file, so that the data lies in the page cache and not in the core's.
+/// Walks through the files, so that the data lies in the page cache and not in the core's.
 template <typename Call>
 std::vector<std::pair<std::size_t, double>> by_size(double seconds, Call call) {
     std::vector<std::pair<std::size_t, double>> out;
     for (const std::size_t size : io_sizes) {
         std::size_t at = 0;
-        const double time = time_of(
+        const double time = mean_time_of(
             [&] {
-                call(size, static_cast<off_t>(at));
-                at = (at + size) % data_bytes;
+                call(size, at / file_bytes, static_cast<off_t>(at % file_bytes));
+                at = (at + size) % (data_files * file_bytes);
             },
-            seconds,
-            4);
+            seconds);
         out.emplace_back(size, time);
     }
     return out;
@@ -168,7 +173,7 @@ double time_sync(int fd, double seconds, Sync sync, std::vector<double>& blocked
     std::size_t at = 0;
     repeat_for(seconds, [&] {
         static_cast<void>(!pwrite(fd, data.data(), size, static_cast<off_t>(at)));
-        at = (at + 5 * size) % synced_bytes;
+        at = (at + 5 * size) % file_bytes;
         Timed whole;
         const double before = cpu_ns();
         whole(sync);
@@ -188,8 +193,10 @@ LowerBench::LowerBench(const std::filesystem::path& parent) {
     }
     directory_ = name;
     filesystem_ = name_of_filesystem(directory_);
-    fill(directory_ / "data", data_bytes);
-    fill(directory_ / "synced", synced_bytes);
+    for (int i = 0; i < data_files; ++i) {
+        fill(directory_ / data_name(i));
+    }
+    fill(directory_ / "synced");
     std::filesystem::create_directory(directory_ / "listed");
     for (int i = 0; i < listed_files; ++i) {
         std::ofstream(directory_ / "listed" / ("file" + std::to_string(i)));
@@ -205,18 +212,21 @@ LowerTimes LowerBench::measure(double seconds) const {
     LowerTimes out;
     const Descriptor directory(directory_, O_PATH | O_DIRECTORY);
     const Descriptor listed(directory_ / "listed", O_PATH | O_DIRECTORY);
-    const Descriptor data(directory_ / "data", O_RDWR);
+    std::vector<std::unique_ptr<Descriptor>> data;
+    for (int i = 0; i < data_files; ++i) {
+        data.push_back(std::make_unique<Descriptor>(directory_ / data_name(i), O_RDWR));
+    }
     const Descriptor synced(directory_ / "synced", O_RDWR);
     time_lookups(directory.get(), seconds, out.calls);
     time_making(directory.get(), seconds, out.calls);
     time_listing(listed.get(), seconds, out.calls);
     Shared memory(io_sizes[std::size(io_sizes) - 1]);
     char* buffer = memory.as<char>();
-    out.read = by_size(seconds / 2, [&](std::size_t size, off_t at) {
-        static_cast<void>(!pread(data.get(), buffer, size, at));
+    out.read = by_size(seconds / 2, [&](std::size_t size, std::size_t file, off_t at) {
+        static_cast<void>(!pread(data[file]->get(), buffer, size, at));
     });
-    out.write = by_size(seconds / 2, [&](std::size_t size, off_t at) {
-        static_cast<void>(!pwrite(data.get(), buffer, size, at));
+    out.write = by_size(seconds / 2, [&](std::size_t size, std::size_t file, off_t at) {
+        static_cast<void>(!pwrite(data[file]->get(), buffer, size, at));
     });
     out.calls["fsync"] = time_sync(
         synced.get(), 4 * seconds, [&] { fsync(synced.get()); }, out.fsync_blocked);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <system_error>
 
 namespace fusesim::calibrate {
@@ -67,6 +68,18 @@ void NullMount::map_log() {
         fail(log_path_.string());
     }
     log_ = static_cast<stamps::Log*>(memory);
+}
+
+double NullMount::sleeps() const {
+    std::ifstream status("/proc/" + std::to_string(mount_->pid()) + "/status");
+    std::string word;
+    double count = 0;
+    while (status >> word) {
+        if (word == "voluntary_ctxt_switches:") {
+            status >> count;
+        }
+    }
+    return count;
 }
 
 void NullMount::clear() {

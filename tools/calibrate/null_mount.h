@@ -33,6 +33,9 @@ class NullMount {
 
     std::string file() const { return (mount_->point() / "file0").string(); }
 
+    /// How often the daemon's first thread has gone to sleep so far.
+    double sleeps() const;
+
     /// Forgets what the daemon has logged.
     void clear();
 

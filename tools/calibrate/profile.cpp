@@ -41,6 +41,11 @@ std::string first_line(const std::string& path) {
     return line.empty() ? "unknown" : line;
 }
 
+/// Whether sessions share a core as groups; the kernel's own default where it does not tell.
+bool autogroups() {
+    return first_line("/proc/sys/kernel/sched_autogroup_enabled") != "0";
+}
+
 std::string processor() {
     std::ifstream file("/proc/cpuinfo");
     std::string line;
@@ -105,8 +110,10 @@ const char* const notes =
     "    outside the kernel. What a call has beyond them is in getattr, direct_read and\n"
     "    direct_write. fuse_page and fuse_page_write were solved from calls of 4 and 128 KiB\n"
     "    with direct_io.\n"
-    "    copy is a copy of pages in four KiB pieces in user mode, through 256 KiB;\n"
-    "    page_cache_page is what a read of the page cache costs beyond it, per page.\n"
+    "    copy is a copy of pages in four KiB pieces in user mode, through 256 KiB. What lies in\n"
+    "    the page cache was measured through 16 files of 1 MiB: page_cache_page, readahead_page,\n"
+    "    write_through_page, drop_page and lower contain what memory beyond the core's caches\n"
+    "    costs more.\n"
     "    vfs is what whole calls on nullfs have beyond their requests, daemon and caller on one\n"
     "    core and neither preempting; lower, whole calls from a warm page cache, of files larger\n"
     "    than the caches of one core. *_blocked is elapsed less CPU time of one sync after one\n"
@@ -128,7 +135,7 @@ constexpr Line scheduler_lines[] = {
 };
 
 constexpr Line fuse_lines[] = {
-    {"page_cache_page", "extra per page read from the page cache"},
+    {"page_cache_page", "extra per page read from the page cache, from beyond the core's caches"},
     {"fuse_submit", "caller: VFS entry to request on pending"},
     {"fuse_read", "daemon: fixed part of read(2) of /dev/fuse"},
     {"fuse_reply", "daemon: fixed part of writev(2) of the reply"},
@@ -141,6 +148,9 @@ constexpr Line fuse_lines[] = {
     {"getattr", "caller: what fstat has beyond submit and resume"},
     {"direct_read", "caller: ... a direct read call"},
     {"direct_write", "caller: ... a direct write call"},
+    {"odirect_read", "caller: ... a read call with O_DIRECT, without direct_io"},
+    {"write_through", "caller: a pwrite into the page cache, written through"},
+    {"write_through_page", "  per page, beyond two copies; replaces fuse_page_write"},
     {"cached_write", "caller: a pwrite into the page cache, writeback mode"},
     {"cached_write_page", "  per page in the cache, beyond copy"},
     {"cached_write_new_page", "  per page that is not"},
@@ -163,6 +173,7 @@ std::string cost_line(const Profile& profile, const Line& line) {
 
 constexpr Line vfs_lines[] = {
     {"lookup", "fstatat: LOOKUP"},
+    {"lookup_missing", "  of a name that does not exist"},
     {"open", "openat: OPEN"},
     {"close", "close: FLUSH, and RELEASE queued"},
     {"create", "openat: LOOKUP, CREATE"},
@@ -329,7 +340,7 @@ std::string validity_text(const Profile& profile) {
                            time_text(profile.idle_exit.back().idle));
     }
     return fmt::format(
-        "  repeats: \"{}, of which {} at an even pace\"\n"
+        "  repeats: \"{}, at an even pace {} or more of each number\"\n"
         "  valid_for: \"{}payloads up to {} bytes\"\n  check: \"sum of parts against "
         "the whole, one core: worst error {}\"\n",
         profile.repeats,
@@ -366,11 +377,14 @@ std::string profile_yaml(const Profile& profile,
     std::string out = header(profile, command, version) + validity_text(profile) + notes;
     out += fmt::format("cores: {}\n", profile.cores.size());
     const double slice = profile.slice > 0 ? profile.slice : profile.turn;
-    out += fmt::format("scheduler: {{base_slice: {}, turn: {}, wakeup_preemption: {}{}}}\n",
-                       time_text(slice),
-                       time_text(profile.turn),
-                       profile.preempted > 0.5,
-                       placement_text(profile));
+    out += fmt::format(
+        "scheduler: {{base_slice: {}, turn: {}, wakeup_preemption: {}, sched_autogroup_enabled: "
+        "{}{}}}\n",
+        time_text(slice),
+        time_text(profile.turn),
+        profile.preempted > 0.5,
+        autogroups(),
+        placement_text(profile));
     return out + costs_text(profile) + spread_text(profile);
 }
 

@@ -20,16 +20,21 @@ class VfsMounts {
               const std::filesystem::path& directory,
               int core);
 
-    /// Whole calls that change or ask names: lookup, open, close, create, unlink, mkdir, rmdir,
-    /// opendir, closedir, fsync; readdir (of nothing), list and list_plus (of listed_entries).
+    /// Whole calls that change or ask names: lookup, lookup_missing, open, close, create, unlink,
+    /// mkdir, rmdir, opendir, closedir; readdir (of nothing), list and list_plus (of
+    /// listed_entries).
     Times time_names(double seconds) const;
 
     /// Whole calls through the page cache, each of small and of large size: rewrite, write (of
-    /// pages that are not in the cache), write_back (fsync after it), drop, read (of pages that
-    /// are not in the cache). "rewrite 1" and "rewrite 32".
+    /// pages that are not in the cache), write_back (fsync after it), of a writeback cache, on the
+    /// same pages; read (of pages that are not in the cache), hit, write_through, through files
+    /// that together are larger than the caches of a core. "rewrite 1" and "rewrite 32". Then
+    /// drop, of a page, and odirect, a read of one page.
     Times time_cache(double seconds) const;
 
     static constexpr int listed_entries = 102;  ///< 100 files, "." and ".."
+    static constexpr int walked_files = 16;
+    static constexpr std::size_t walked_pages = 256;  ///< of each
     static constexpr std::size_t small_pages = 1;
     static constexpr std::size_t large_pages = 32;
 
