@@ -297,9 +297,9 @@ void explain(Values& v) {
     for (const NamedCall& one : checked_calls) {
         const std::string name = one.name;
         const double shared = shared_parts(v, one.call, v.at("sleeps " + name));
-        const double own =
-            v.emplace(own_part(one.call.kind), v.at("measured " + name) - shared).first->second;
-        v["predicted " + name] = shared + own;
+        // A profile has no negative costs.
+        const double own = std::max(0.0, v.at("measured " + name) - shared);
+        v["predicted " + name] = shared + v.emplace(own_part(one.call.kind), own).first->second;
     }
 }
 
@@ -556,6 +556,11 @@ class EvenPace {
         slowest_ = same * quantile(std::move(paces), 0.25);
     }
 
+    /// Whether it was measured, and not solved.
+    bool has(const std::string& key) const {
+        return repeats_.front().find(pace_key + key) != repeats_.front().end();
+    }
+
     /// All repeats if none was fast enough.
     std::vector<double> column(const std::string& key) const {
         std::vector<double> kept;
@@ -658,7 +663,9 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
     const std::vector<Values> each = pace.explained();
     const std::string vfs = "vfs ";
     for (const auto& [key, value] : typical) {
-        const Figure figure{value, spread_of(each, key)};
+        const bool measured = pace.has(key);
+        const Figure figure{value,
+                            measured ? agree(pace.column(key)).spread : spread_of(each, key)};
         if (key.find(' ') == std::string::npos && key != "preempted") {
             profile.costs[key] = figure;
         }
