@@ -135,7 +135,7 @@ constexpr Line scheduler_lines[] = {
 };
 
 constexpr Line fuse_lines[] = {
-    {"page_cache_page", "extra per page read from the page cache, from beyond the core's caches"},
+    {"page_cache_page", "extra per page from a page cache beyond the core's"},
     {"fuse_submit", "caller: VFS entry to request on pending"},
     {"fuse_read", "daemon: fixed part of read(2) of /dev/fuse"},
     {"fuse_reply", "daemon: fixed part of writev(2) of the reply"},
