@@ -133,7 +133,7 @@ void measure_one(Run& run, bool requests, double usual) {
     const measure::Measured measured =
         measure::run(requests ? request_pass(run) : run.scenario, run.document, how);
     if (stop_asked) {
-        throw Unavailable("validate was interrupted: nothing was judged");
+        return;  // cut short
     }
     if (requests) {
         validate::add_requests(run.result.reference, measured);
@@ -146,12 +146,15 @@ void measure_one(Run& run, bool requests, double usual) {
 /// The whole matrix again and again, so that a change of the machine's pace meets all cells, until
 /// each has been measured often enough at the usual pace.
 void measure_all(std::vector<Run>& runs, unsigned rounds) {
-    constexpr unsigned patience = 5;
+    constexpr unsigned patience = 2;
     const host::HostProfile host = runs.front().scenario.host.value_or(system::built_in_host());
     const double usual = host.costs.syscall.seconds();
     Progress progress("measuring");
     for (Run& run : runs) {
         measure_one(run, true, usual);
+        if (stop_asked) {
+            throw Unavailable("validate was interrupted before any round: nothing to judge");
+        }
     }
     const double wanted = static_cast<double>(runs.size()) * rounds;
     for (unsigned sweep = 0; sweep < rounds * patience; ++sweep) {
@@ -159,6 +162,10 @@ void measure_all(std::vector<Run>& runs, unsigned rounds) {
         for (Run& run : runs) {
             if (run.result.reference.even_rounds() < rounds) {
                 measure_one(run, false, usual);
+            }
+            if (stop_asked) {
+                fmt::print(stderr, "warning: interrupted; judged is what was measured so far\n");
+                return;
             }
             have += std::min(run.result.reference.even_rounds(), rounds);
             progress.show(have / wanted);
@@ -218,7 +225,9 @@ int validate_suites(const ValidateOptions& options) {
         simulate_all(runs);
         std::vector<validate::CellResult> results;
         for (const Run& run : runs) {
-            results.push_back(run.result);
+            if (!run.result.reference.rounds.empty()) {
+                results.push_back(run.result);
+            }
         }
         const validate::Accuracy accuracy = validate::compare(results);
         all["suites"].push_back(validate::to_json(suite.name, accuracy));
