@@ -143,6 +143,14 @@ void measure_one(Run& run, bool requests, double usual) {
     }
 }
 
+double rounds_done(const std::vector<Run>& runs, unsigned rounds) {
+    double done = 0;
+    for (const Run& run : runs) {
+        done += std::min(run.result.reference.even_rounds(), rounds);
+    }
+    return done;
+}
+
 /// The whole matrix again and again, so that a change of the machine's pace meets all cells, until
 /// each has been measured often enough at the usual pace.
 void measure_all(std::vector<Run>& runs, unsigned rounds) {
@@ -158,7 +166,6 @@ void measure_all(std::vector<Run>& runs, unsigned rounds) {
     }
     const double wanted = static_cast<double>(runs.size()) * rounds;
     for (unsigned sweep = 0; sweep < rounds * patience; ++sweep) {
-        double have = 0;
         for (Run& run : runs) {
             if (run.result.reference.even_rounds() < rounds) {
                 measure_one(run, false, usual);
@@ -167,10 +174,9 @@ void measure_all(std::vector<Run>& runs, unsigned rounds) {
                 fmt::print(stderr, "warning: interrupted; judged is what was measured so far\n");
                 return;
             }
-            have += std::min(run.result.reference.even_rounds(), rounds);
-            progress.show(have / wanted);
+            progress.show(rounds_done(runs, rounds) / wanted);
         }
-        if (have == wanted) {
+        if (rounds_done(runs, rounds) == wanted) {
             break;
         }
     }
