@@ -1,6 +1,6 @@
 #include "latencies.h"
-#include "report/repeats.h"
 
+#include "report/repeats.h"
 #include "sim/statistics.h"
 
 #include <catch2/catch.hpp>
