@@ -4,6 +4,7 @@
 // are as cold as beside real work. Round trips are stamped by both, with and without `fusesim
 // record`.
 #include "bench.h"
+#include "mounts.h"
 #include "null_mount.h"
 #include "stamps.h"
 
@@ -122,8 +123,9 @@ class Recorder {
 };
 
 void run(const std::filesystem::path& fusesim, const std::filesystem::path& nullfs, int repeats) {
+    const real::PrivateMounts own_mounts;
     NullMount::Setup setup;
-    setup.directory = private_mounts();
+    setup.directory = own_mounts.directory();
     setup.daemon = nullfs;
     setup.stamped = true;
     setup.policy = SCHED_BATCH;  // never preempted by the caller that it wakes
