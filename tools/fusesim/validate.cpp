@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <ctime>
 #include <filesystem>
 #include <memory>
@@ -98,22 +99,36 @@ std::vector<Run> prepare(const validate::Suite& suite,
     return runs;
 }
 
-/// How long an empty system call takes now, in seconds, on the slowest core.
-double pace() {
+/// How long an empty system call takes now, in seconds, on the slowest of these cores.
+double pace(const std::vector<int>& cores) {
+    const std::vector<int> all = calibrate::usable_cores();
     double slowest = 0;
-    const std::vector<int> cores = calibrate::usable_cores();
     for (const int core : cores) {
         calibrate::pin(core);
         const double ns = calibrate::time_of([] { syscall(SYS_getppid); }, 0.004);
         slowest = std::max(slowest, ns * 1e-9);
     }
-    calibrate::run_on(cores);
+    calibrate::run_on(all);
     return slowest;
 }
 
-/// Virtual machines change their pace by a third within seconds. As in a calibration, a measurement
-/// counts only if an empty call before and after took at most this much longer than in the profile.
-constexpr double uneven = 1.08;
+/// The cores that a scenario's threads are pinned to; all if some are free.
+std::vector<int> cores_of(const system::Scenario& scenario) {
+    const auto& callers = scenario.workload.affinity;
+    const auto& daemon = scenario.daemon.affinity;
+    if (!callers || !daemon) {
+        return calibrate::usable_cores();
+    }
+    std::vector<int> cores(callers->begin(), callers->end());
+    cores.insert(cores.end(), daemon->begin(), daemon->end());
+    std::sort(cores.begin(), cores.end());
+    cores.erase(std::unique(cores.begin(), cores.end()), cores.end());
+    return cores;
+}
+
+/// Virtual machines change their pace by a third within seconds. A measurement counts only if an
+/// empty call took as long before it as after it, but for this share.
+constexpr double uneven = 0.05;
 
 /// The first steps of each thread: short, and the same for both worlds.
 system::Scenario request_pass(const Run& run) {
@@ -129,7 +144,8 @@ void measure_one(Run& run, bool requests, double usual) {
     how.repeats = 1;
     how.requests = requests;
     how.stop = &stop_asked;
-    const double before = pace();
+    const std::vector<int> cores = cores_of(run.scenario);
+    const double before = pace(cores);
     const measure::Measured measured =
         measure::run(requests ? request_pass(run) : run.scenario, run.document, how);
     if (stop_asked) {
@@ -138,8 +154,10 @@ void measure_one(Run& run, bool requests, double usual) {
     if (requests) {
         validate::add_requests(run.result.reference, measured);
     } else {
-        const bool even = std::max(before, pace()) <= usual * uneven;
-        validate::add_round(run.result.reference, measured, run.result.operation, even);
+        const double after = pace(cores);
+        const bool even = std::abs(after - before) <= uneven * std::min(before, after);
+        const double slowness = (before + after) / 2 / usual;
+        validate::add_round(run.result.reference, measured, run.result.operation, slowness, even);
     }
 }
 

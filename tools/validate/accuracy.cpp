@@ -213,12 +213,15 @@ void add_requests(Reference& reference, const measure::Measured& measured) {
 void add_round(Reference& reference,
                const measure::Measured& measured,
                const std::string& operation,
+               double slowness,
                bool even) {
     for (const measure::Repeat& repeat : measured.repeats) {
         const report::Operation* found = find(repeat.operations, operation);
         if (found != nullptr && found->latency) {
-            reference.rounds.push_back(
-                {repeat.ops_per_s, found->latency->mean, found->latency->p99, even});
+            reference.rounds.push_back({repeat.ops_per_s * slowness,
+                                        found->latency->mean / slowness,
+                                        found->latency->p99 / slowness,
+                                        even});
         }
     }
     reference.own_s = measured.own_ns * 1e-9;

@@ -16,7 +16,7 @@ struct Reference {
         double ops_per_s = 0;
         double mean_s = 0;  ///< of the cell's first operation
         double p99_s = 0;
-        bool even = true;  ///< the machine ran at its usual pace
+        bool even = true;  ///< the machine kept its pace
     };
 
     std::vector<Round> rounds;
@@ -25,14 +25,16 @@ struct Reference {
     double own_s = 0;                  ///< what measuring one operation costs
 
     unsigned even_rounds() const;
-    /// One number of all rounds at the usual pace; of all rounds, if none was.
+    /// One number of all even rounds; of all rounds, if none was.
     std::vector<double> values(double Round::*number) const;
 };
 
-/// Adds one measurement. `operation` is the name of the cell's first operation.
+/// Adds one measurement, at the pace of the host profile: times are divided by `slowness`, how much
+/// longer an empty system call took. `operation` is the name of the cell's first operation.
 void add_round(Reference& reference,
                const measure::Measured& measured,
                const std::string& operation,
+               double slowness,
                bool even);
 
 /// Takes over what was recorded of the requests.

@@ -141,7 +141,8 @@ std::string markdown(const std::string& suite,
     const auto is_count = [](const Verdict& v) { return v.metric.rfind("count.", 0) == 0; };
     std::string out = fmt::format(
         "# Accuracy: {}\n\nWritten by `fusesim validate --suite {}`. Each cell is a scenario that "
-        "ran on a real mount and in the\nmodel. Measured: the median of all rounds; spread: half "
+        "ran on a real mount and in the\nmodel. Measured: the median of all rounds, at the host "
+        "profile's pace; spread: half "
         "their range. Cells of calibration are like what\nthe host profile was made from; they "
         "are listed apart and in no summary.\n\n",
         suite,

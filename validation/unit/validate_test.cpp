@@ -90,7 +90,7 @@ TEST_CASE("medians, bounds and changes") {
     CHECK(accuracy.changes[0].right_direction);
 }
 
-TEST_CASE("rounds at a slow pace do not count") {
+TEST_CASE("rounds in which the pace changed do not count") {
     CellResult cell = result("slow/here", {"slow", "here"}, {100, 60, 102}, 101);
     cell.reference.rounds[1].even = false;
     CHECK(cell.reference.even_rounds() == 2);
