@@ -16,6 +16,21 @@ NullTree::NullTree(const Options& options) : options_(options) {
     }
 }
 
+NullTree::~NullTree() {
+    free_below(root_);
+    for (Node* node : nameless_) {
+        free_below(*node);
+        delete node;
+    }
+}
+
+void NullTree::free_below(Node& directory) {
+    for (const auto& [name, node] : directory.children) {
+        free_below(*node);
+        delete node;
+    }
+}
+
 struct stat NullTree::attributes(const Node* node) const {
     struct stat out {};
 
@@ -56,11 +71,15 @@ NullTree::Node* NullTree::add(Node& directory, const std::string& name, mode_t m
 void NullTree::drop_link(Node* node) {
     node->links = S_ISDIR(node->mode) ? 0 : node->links - 1;
     node->parent = node;  // its own may go before it does
+    if (node->links == 0) {
+        nameless_.insert(node);
+    }
     free_if_unused(node);
 }
 
 void NullTree::free_if_unused(Node* node) {
     if (node != &root_ && node->lookups == 0 && node->links == 0) {
+        nameless_.erase(node);
         delete node;
     }
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,9 @@ class NullTree {
     };
 
     explicit NullTree(const Options& options);
+    ~NullTree();
+    NullTree(const NullTree&) = delete;
+    NullTree& operator=(const NullTree&) = delete;
 
     const Options& options() const { return options_; }
 
@@ -91,10 +95,12 @@ class NullTree {
     static Node* still_there(Node& directory, const Listing& listing, std::size_t place);
     void drop_link(Node* node);
     void free_if_unused(Node* node);
+    static void free_below(Node& directory);
 
     std::mutex mutex_;
     Options options_;
     Node root_;
+    std::set<Node*> nameless_;  // have lost their names, but the kernel remembers them
 };
 
 }  // namespace fusesim::daemons

@@ -214,6 +214,8 @@ bool read_options(fuse_args& args, const Program& program, Options& options) {
     const auto text = [](const char* given) { return given == nullptr ? "" : given; };
     options.stamps = text(raw.stamps);
     options.source = text(raw.source);
+    std::free(raw.stamps);
+    std::free(raw.source);
     options.passthrough = raw.passthrough != 0;
     options.high_level = raw.high_level != 0;
     options.queue_depth = raw.queue_depth;
