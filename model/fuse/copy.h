@@ -83,9 +83,8 @@ CopyShape copy_shape(const MessageParts& parts, const UserBuffer& buffer = {});
 /// Pages that a READ reply shorter than asked leaves for the kernel to clear, whole ones and the
 /// rest of the last.
 constexpr std::uint32_t cleared_pages(std::uint32_t asked, std::uint32_t got) {
-    const std::uint32_t pages = (asked + kernel_page_bytes - 1) / kernel_page_bytes;
     const std::uint32_t full = got / kernel_page_bytes;
-    return got >= asked ? 0 : pages - full;
+    return got >= asked ? 0 : static_cast<std::uint32_t>(pages_of(asked)) - full;
 }
 
 }  // namespace fusesim::fuse

@@ -15,6 +15,11 @@ inline constexpr std::uint32_t interrupt_bytes = in_header_bytes + 8;
 inline constexpr std::uint32_t min_read_buffer_bytes = 8192;
 inline constexpr std::uint32_t kernel_page_bytes = 4096;
 
+/// Pages that so many bytes fill, the last one perhaps in part.
+constexpr std::uint64_t pages_of(std::uint64_t bytes) {
+    return (bytes + kernel_page_bytes - 1) / kernel_page_bytes;
+}
+
 // FUSE over io_uring (protocol 7.42).
 inline constexpr std::uint32_t uring_req_header_bytes = 288;
 inline constexpr std::uint32_t uring_in_out_bytes = 128;

@@ -16,6 +16,7 @@ struct Mount::Exchange {
 
     Mount& mount;
     transport::Call call;
+    void (Mount::*ended)(Exchange&) = nullptr;
     Inode* inode = nullptr;   ///< whose pages these are
     std::uint64_t first = 0;  ///< page
     std::uint64_t count = 0;  ///< pages

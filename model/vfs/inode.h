@@ -69,6 +69,21 @@ struct Inode {
         times_dirty = false;
     }
 
+    /// A name of this directory comes to stand for `inode`.
+    Entry& add_name(Name name, Inode& inode) {
+        Entry& entry = entries[name.key()];
+        entry.inode = &inode;
+        ++names;
+        names_bytes += name.length();
+        return entry;
+    }
+
+    void remove_name(Name name) {
+        entries.erase(name.key());
+        --names;
+        names_bytes -= name.length();
+    }
+
     std::uint64_t nodeid;
     bool directory;
     std::uint64_t size = 0;     ///< bytes

@@ -3,11 +3,9 @@
 #include "fuse/sizes.h"
 #include "vfs/exchange.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <limits>
 
 namespace fusesim::vfs {
 
@@ -77,9 +75,7 @@ Inode& Mount::new_inode(bool directory) {
 
 Inode& Mount::add_directory(Inode& parent, Name name) {
     Inode& inode = new_inode(true);
-    parent.entries[name.key()].inode = &inode;
-    ++parent.names;
-    parent.names_bytes += name.length();
+    parent.add_name(name, inode);
     inode.nlookup = 1;
     return inode;
 }
@@ -87,9 +83,7 @@ Inode& Mount::add_directory(Inode& parent, Name name) {
 Inode& Mount::add_file(Inode& directory, Name name, std::uint64_t size) {
     Inode& inode = new_inode(false);
     inode.size = size;
-    directory.entries[name.key()].inode = &inode;
-    ++directory.names;
-    directory.names_bytes += name.length();
+    directory.add_name(name, inode);
     return inode;
 }
 
@@ -98,8 +92,7 @@ File Mount::open_quietly(Inode& file, bool o_direct, bool cached) {
     ++file.nlookup;
     begin_open(out, file, o_direct);
     if (cached) {
-        cached_pages_ +=
-            file.cached.add(0, (file.size + fuse::kernel_page_bytes - 1) / fuse::kernel_page_bytes);
+        cached_pages_ += file.cached.add(0, fuse::pages_of(file.size));
     }
     refresh_attributes(file);
     return out;
@@ -148,30 +141,42 @@ void Mount::shape(Call& call, Opcode opcode, Inode& inode, std::uint32_t name_le
     call.reply_bytes = fuse::reply_bytes(opcode, settings_.protocol_minor);
 }
 
-sim::Task<int> Mount::request(Thread& thread, Call& call) {
+sim::Task<> Mount::request(Thread& thread, Call& call) {
     thread.charge(costs().fuse_submit);
     co_await thread.run();
-    const std::int32_t error = co_await dev_.call(thread, call);
+    co_await dev_.call(thread, call);
     thread.charge(costs().fuse_resume);
-    co_return error;
 }
 
-sim::Task<> Mount::send_and_go_on(Thread& thread, Exchange& exchange) {
+sim::Task<> Mount::ask(Thread& thread, Opcode opcode, Inode& inode, std::uint32_t name_length) {
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, opcode, inode, name_length);
+    co_await request(thread, exchange.call);
+    give_back(exchange);
+}
+
+sim::Task<> Mount::send(Thread& thread, Exchange& exchange, void (Mount::*ended)(Exchange&)) {
+    exchange.ended = ended;
     exchange.call.on_end = [](Call&, void* context) {
-        auto& ended = *static_cast<Exchange*>(context);
-        ended.mount.give_back(ended);
+        auto& done = *static_cast<Exchange*>(context);
+        (done.mount.*done.ended)(done);
     };
     exchange.call.on_end_context = &exchange;
-    exchange.call.flags.set(fuse::Flag::force);
     co_await thread.run();
     co_await dev_.call_background(thread, exchange.call);
+}
+
+sim::Task<> Mount::release(Thread& thread, Opcode opcode, Inode& inode) {
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, opcode, inode, 0);
+    exchange.call.flags.set(fuse::Flag::force);
+    co_await send(thread, exchange, &Mount::give_back);
 }
 
 // --- names and attributes
 
 void Mount::refresh_attributes(Inode& inode) {
-    inode.attributes_until =
-        settings_.attr_timeout > Time() ? now() + settings_.attr_timeout : Time();
+    inode.attributes_until = now() + settings_.attr_timeout;
     inode.attributes_partial = false;
 }
 
@@ -182,7 +187,7 @@ bool Mount::attributes_stale(const Inode& inode) const {
 void Mount::learn(Inode& inode, Entry& entry) {
     ++inode.nlookup;
     entry.cached = true;
-    entry.valid_until = settings_.entry_timeout > Time() ? now() + settings_.entry_timeout : Time();
+    entry.valid_until = now() + settings_.entry_timeout;
     refresh_attributes(inode);
 }
 
@@ -230,11 +235,8 @@ sim::Task<Inode*> Mount::lookup(Thread& thread, Inode& directory, Name name, boo
 }
 
 sim::Task<> Mount::getattr(Thread& thread, Inode& inode) {
-    Exchange& exchange = take_exchange();
-    shape(exchange.call, Opcode::getattr, inode, 0);
     thread.charge(costs().getattr);
-    co_await request(thread, exchange.call);
-    give_back(exchange);
+    co_await ask(thread, Opcode::getattr, inode);
     refresh_attributes(inode);
 }
 
@@ -259,7 +261,6 @@ void Mount::begin_open(File& out, Inode& inode, bool o_direct) {
     ++inode.opens;
     out.inode = &inode;
     out.o_direct = o_direct;
-    out.written = false;
     out.readahead = Readahead(settings_.readahead_pages);
 }
 
@@ -270,15 +271,9 @@ sim::Task<int> Mount::open(Thread& thread, Inode& directory, Name name, bool o_d
         co_await thread.return_to_user();
         co_return -ENOENT;
     }
-    Exchange& exchange = take_exchange();
-    shape(exchange.call, Opcode::open, *inode, 0);
-    co_await request(thread, exchange.call);
-    give_back(exchange);
+    co_await ask(thread, Opcode::open, *inode);
     if (!settings_.keep_cache && !settings_.direct_io && !settings_.passthrough) {
-        thread.charge(costs().drop_page * static_cast<std::int64_t>(inode->cached.count()));
-        cached_pages_ -= inode->cached.count();
-        inode->cached.clear();
-        inode->markers.clear();
+        drop_clean(thread, *inode);
     }
     begin_open(out, *inode, o_direct);
     co_await thread.return_to_user();
@@ -294,16 +289,9 @@ sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& 
         co_await thread.return_to_user();
         co_return -EEXIST;
     }
-    Exchange& exchange = take_exchange();
-    shape(exchange.call, Opcode::create, directory, name.length());
-    co_await request(thread, exchange.call);
-    give_back(exchange);
+    co_await ask(thread, Opcode::create, directory, name.length());
     Inode& inode = new_inode(false);
-    Entry& entry = directory.entries[name.key()];
-    entry.inode = &inode;
-    ++directory.names;
-    directory.names_bytes += name.length();
-    learn(inode, entry);
+    learn(inode, directory.add_name(name, inode));
     directory.attributes_partial = true;
     directory.lock.unlock();
     begin_open(out, inode, false);
@@ -318,13 +306,8 @@ sim::Task<> Mount::close(Thread& thread, File& file) {
         co_await flush_dirty(thread, inode, true);
         co_await flush_times(thread, inode);
     }
-    Exchange& flush = take_exchange();
-    shape(flush.call, Opcode::flush, inode, 0);
-    co_await request(thread, flush.call);
-    give_back(flush);
-    Exchange& release = take_exchange();
-    shape(release.call, Opcode::release, inode, 0);
-    co_await send_and_go_on(thread, release);
+    co_await ask(thread, Opcode::flush, inode);
+    co_await release(thread, Opcode::release, inode);
     file.inode = nullptr;
     --inode.opens;
     evict_if_unused(inode);
@@ -341,19 +324,13 @@ sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
         co_return -ENOENT;
     }
     co_await inode->lock.lock(thread);
-    Exchange& exchange = take_exchange();
-    shape(exchange.call, Opcode::unlink, directory, name.length());
-    co_await request(thread, exchange.call);
+    co_await ask(thread, Opcode::unlink, directory, name.length());
     if (settings_.writeback_cache) {
         // The daemon is told the changed time at once, since the kernel owns it in this mode.
-        shape(exchange.call, Opcode::setattr, *inode, 0);
-        co_await request(thread, exchange.call);
+        co_await ask(thread, Opcode::setattr, *inode);
     }
-    give_back(exchange);
     inode->lock.unlock();
-    directory.entries.erase(name.key());
-    --directory.names;
-    directory.names_bytes -= name.length();
+    directory.remove_name(name);
     directory.attributes_partial = true;
     inode->unlinked = true;
     directory.lock.unlock();
@@ -373,9 +350,7 @@ void Mount::prime(Inode& directory, std::uint64_t first, std::uint64_t count) {
 
 sim::Task<int> Mount::list(Thread& thread, Inode& directory) {
     thread.charge(costs().syscall + costs().vfs.opendir);
-    Exchange& exchange = take_exchange();
-    shape(exchange.call, Opcode::opendir, directory, 0);
-    co_await request(thread, exchange.call);
+    co_await ask(thread, Opcode::opendir, directory);
 
     // "." and ".." come with the first reply; the last one is empty.
     std::uint64_t names = directory.names + 2;
@@ -395,23 +370,21 @@ sim::Task<int> Mount::list(Thread& thread, Inode& directory) {
         thread.charge(costs().syscall + costs().vfs.readdir +
                       (plus ? costs().vfs.readdirplus_entry : costs().vfs.readdir_entry) *
                           static_cast<std::int64_t>(count));
-        const Opcode opcode = plus ? Opcode::readdirplus : Opcode::readdir;
-        shape(exchange.call, opcode, directory, 0);
+        Exchange& exchange = take_exchange();
+        shape(exchange.call, plus ? Opcode::readdirplus : Opcode::readdir, directory, 0);
         exchange.call.size = buffer;
         exchange.call.reply_bytes =
             fuse::out_header_bytes +
             static_cast<std::uint32_t>(count) *
                 (plus ? fuse::direntplus_bytes(mean_name) : fuse::dirent_bytes(mean_name));
         co_await request(thread, exchange.call);
-        if (plus && count > 0) {
+        give_back(exchange);
+        if (plus) {
             prime(directory, directory.names + 2 - names - count, count);
         }
     }
     thread.charge(costs().syscall + costs().vfs.closedir);
-    give_back(exchange);
-    Exchange& release = take_exchange();
-    shape(release.call, Opcode::releasedir, directory, 0);
-    co_await send_and_go_on(thread, release);
+    co_await release(thread, Opcode::releasedir, directory);
     co_await thread.return_to_user();
     co_return 0;
 }

@@ -21,7 +21,6 @@ struct MountSettings {
     bool direct_io = false;              ///< FOPEN_DIRECT_IO
     bool keep_cache = false;             ///< FOPEN_KEEP_CACHE
     bool writeback_cache = false;        ///< FUSE_WRITEBACK_CACHE
-    bool splice_read = false;            ///< data of WRITEs stay in their pages
     bool readdirplus = true;             ///< FUSE_DO_READDIRPLUS and FUSE_READDIRPLUS_AUTO
     bool parallel_dirops = false;        ///< FUSE_PARALLEL_DIROPS
     bool passthrough = false;            ///< FOPEN_PASSTHROUGH
@@ -44,7 +43,6 @@ class Backing {
 struct File {
     Inode* inode = nullptr;
     bool o_direct = false;
-    bool written = false;
     Readahead readahead{0};
 };
 
@@ -101,8 +99,18 @@ class Mount {
     bool attributes_stale(const Inode& inode) const;
     sim::Task<> getattr(host::Thread& thread, Inode& inode);
     void begin_open(File& out, Inode& inode, bool o_direct);
-    sim::Task<int> request(host::Thread& thread, transport::Call& call);
-    sim::Task<> send_and_go_on(host::Thread& thread, Exchange& exchange);
+    /// Drops what is cached of a file, but for dirty pages; charges the caller for it.
+    void drop_clean(host::Thread& thread, Inode& inode);
+    /// Sends a request without data and waits for its answer.
+    sim::Task<> ask(host::Thread& thread,
+                    fuse::Opcode opcode,
+                    Inode& inode,
+                    std::uint32_t name_length = 0);
+    /// Sends RELEASE or RELEASEDIR, for which nobody waits.
+    sim::Task<> release(host::Thread& thread, fuse::Opcode opcode, Inode& inode);
+    sim::Task<> request(host::Thread& thread, transport::Call& call);
+    /// Hands a request over; `ended` is told of its end, in the daemon's context.
+    sim::Task<> send(host::Thread& thread, Exchange& exchange, void (Mount::*ended)(Exchange&));
     void shape(transport::Call& call, fuse::Opcode opcode, Inode& inode, std::uint32_t name_length);
     Exchange& take_exchange();
     void give_back(Exchange& exchange);
@@ -113,20 +121,43 @@ class Mount {
                             std::uint64_t first,
                             std::uint64_t end);
     sim::Task<> read_direct(host::Thread& thread,
-                            File& file,
+                            Inode& inode,
                             std::uint64_t offset,
-                            std::uint32_t n);
+                            std::uint64_t end);
     sim::Task<> write_direct(host::Thread& thread,
-                             File& file,
+                             Inode& inode,
                              std::uint64_t offset,
-                             std::uint32_t n);
-    sim::Task<> write_through(host::Thread& thread, File& file, std::uint64_t at, std::uint32_t n);
-    sim::Task<> write_back(host::Thread& thread, File& file, std::uint64_t at, std::uint32_t n);
+                             std::uint64_t end);
+    /// What a direct transfer's pages cost their caller, each.
+    struct PageCosts {
+        sim::Time submit;
+        sim::Time resume;
+    };
+
+    /// Direct I/O in requests of at most `most` bytes: one after the other, or all at once.
+    sim::Task<> transfer(host::Thread& thread,
+                         Inode& inode,
+                         fuse::Opcode opcode,
+                         std::uint64_t offset,
+                         std::uint64_t end,
+                         std::uint64_t most,
+                         bool at_once,
+                         PageCosts page);
+    sim::Task<> write_through(host::Thread& thread,
+                              Inode& inode,
+                              std::uint64_t at,
+                              std::uint32_t n);
+    sim::Task<> write_back(host::Thread& thread, Inode& inode, std::uint64_t at, std::uint32_t n);
     sim::Task<> fetch(host::Thread& thread, Inode& inode, Readahead::Window window, bool optional);
     sim::Task<> flush_dirty(host::Thread& thread, Inode& inode, bool wait);
     sim::Task<> fill_pages(
         host::Thread& thread, Inode& inode, std::uint64_t at, std::uint32_t n, sim::Time page);
-    void shape_write(transport::Call& call, Inode& inode, std::uint64_t at, std::uint32_t bytes);
+    /// A READ that is answered in full, or a WRITE.
+    void shape_data(transport::Call& call,
+                    fuse::Opcode opcode,
+                    Inode& inode,
+                    std::uint64_t offset,
+                    std::uint64_t bytes);
     /// writeback_cache: a file changed; its times must be sent if the clock has ticked since.
     void touch(Inode& inode);
     sim::Task<> flush_times(host::Thread& thread, Inode& inode);

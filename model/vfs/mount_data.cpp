@@ -10,6 +10,7 @@
 namespace fusesim::vfs {
 
 using fuse::Opcode;
+using fuse::pages_of;
 using host::Thread;
 using sim::Time;
 using transport::Call;
@@ -20,10 +21,6 @@ constexpr std::uint64_t page_bytes = fuse::kernel_page_bytes;
 
 /// Times of files are as coarse as the timer: CONFIG_HZ of Debian's kernels.
 constexpr Time timer_tick = Time::from_ns(4'000'000);
-
-std::uint64_t pages_of(std::uint64_t bytes) {
-    return (bytes + page_bytes - 1) / page_bytes;
-}
 
 Time times(Time each, std::uint64_t count) {
     return each * static_cast<std::int64_t>(count);
@@ -45,17 +42,15 @@ std::uint32_t Mount::most_bytes() const {
 sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes) {
     Inode& inode = *file.inode;
     thread.charge(costs().syscall);
-    const std::uint64_t end = std::min(offset + bytes, inode.size);
+    const std::uint64_t end = std::max(offset, std::min(offset + bytes, inode.size));
+    const bool asks_first = !settings_.passthrough && !settings_.direct_io;  // auto_inval_data
+    if (asks_first && attributes_stale(inode)) {
+        co_await getattr(thread, inode);
+    }
     if (settings_.passthrough) {
-        co_await backing_->read(thread, end > offset ? end - offset : 0);
-        co_await thread.return_to_user();
-        co_return;
-    }
-    if (!settings_.direct_io && attributes_stale(inode)) {
-        co_await getattr(thread, inode);  // auto_inval_data
-    }
-    if (settings_.direct_io || file.o_direct) {
-        co_await read_direct(thread, file, offset, bytes);
+        co_await backing_->read(thread, end - offset);
+    } else if (settings_.direct_io || file.o_direct) {
+        co_await read_direct(thread, inode, offset, end);
     } else if (end > offset) {
         co_await read_cached(thread, file, offset / page_bytes, pages_of(end));
         thread.charge(costs().copy_time(end - offset));
@@ -130,24 +125,19 @@ sim::Task<> Mount::fetch(Thread& thread, Inode& inode, Readahead::Window window,
         inode.fetches.push_back(std::make_unique<Fetch>(
             Fetch{page, count, sim::WaitQueue(thread.cpu().engine(), "a page of a file")}));
         Exchange& exchange = take_exchange();
-        shape(exchange.call, Opcode::read, inode, 0);
+        const std::uint64_t offset = page * page_bytes;
+        shape_data(exchange.call,
+                   Opcode::read,
+                   inode,
+                   offset,
+                   std::min(count * page_bytes, inode.size - offset));
+        exchange.call.size = static_cast<std::uint32_t>(count * page_bytes);
         exchange.inode = &inode;
         exchange.first = page;
         exchange.count = count;
-        const std::uint64_t bytes = std::min(count * page_bytes, inode.size - page * page_bytes);
-        exchange.call.offset = page * page_bytes;
-        exchange.call.size = static_cast<std::uint32_t>(count * page_bytes);
-        exchange.call.reply_bytes = fuse::out_header_bytes + static_cast<std::uint32_t>(bytes);
-        exchange.call.payload_pages = static_cast<std::uint32_t>(count);
-        exchange.call.on_end = [](Call&, void* context) {
-            auto& ended = *static_cast<Exchange*>(context);
-            ended.mount.fetched(ended);
-        };
-        exchange.call.on_end_context = &exchange;
         thread.charge(costs().fuse_submit +
                       times(rest(costs().readahead_page, costs().fuse_page_reply), count));
-        co_await thread.run();
-        co_await dev_.call_background(thread, exchange.call);
+        co_await send(thread, exchange, &Mount::fetched);
         page += count;
     }
 }
@@ -164,31 +154,35 @@ void Mount::fetched(Exchange& exchange) {
     give_back(exchange);
 }
 
-sim::Task<> Mount::read_direct(Thread& thread,
-                               File& file,
-                               std::uint64_t offset,
-                               std::uint32_t bytes) {
-    Inode& inode = *file.inode;
-    // With FOPEN_DIRECT_IO one READ after the other; with O_DIRECT alone (async_dio) all at once.
-    const bool background = !settings_.direct_io;
-    const std::uint64_t end = std::min<std::uint64_t>(offset + bytes, inode.size);
-    thread.charge(background ? costs().odirect_read : costs().direct_read);
+void Mount::shape_data(
+    Call& call, Opcode opcode, Inode& inode, std::uint64_t offset, std::uint64_t bytes) {
+    const auto length = static_cast<std::uint32_t>(bytes);
+    shape(call, opcode, inode, 0);
+    call.offset = offset;
+    call.size = length;
+    (opcode == Opcode::read ? call.reply_bytes : call.bytes_in) += length;
+    call.payload_pages = static_cast<std::uint32_t>(pages_of(bytes));
+}
+
+sim::Task<> Mount::transfer(Thread& thread,
+                            Inode& inode,
+                            Opcode opcode,
+                            std::uint64_t offset,
+                            std::uint64_t end,
+                            std::uint64_t most,
+                            bool at_once,
+                            PageCosts page) {
     std::vector<Exchange*> sent;
-    for (std::uint64_t at = offset; at < end;) {
-        const auto part = static_cast<std::uint32_t>(
-            std::min<std::uint64_t>(end - at, settings_.max_pages * page_bytes));
+    while (offset < end) {
         Exchange& exchange = take_exchange();
         Call& call = exchange.call;
-        shape(call, Opcode::read, inode, 0);
-        call.offset = at;
-        call.size = part;
-        call.reply_bytes = fuse::out_header_bytes + part;
-        call.payload_pages = static_cast<std::uint32_t>(pages_of(part));
-        thread.charge(times(costs().fuse_page_submit, call.payload_pages));
-        at += part;
-        if (!background) {
+        const std::uint64_t part = std::min(end - offset, most);
+        shape_data(call, opcode, inode, offset, part);
+        offset += part;
+        thread.charge(times(page.submit, call.payload_pages));
+        if (!at_once) {
             co_await request(thread, call);
-            thread.charge(times(costs().fuse_page_resume, call.payload_pages));
+            thread.charge(times(page.resume, call.payload_pages));
             give_back(exchange);
             continue;
         }
@@ -199,28 +193,39 @@ sim::Task<> Mount::read_direct(Thread& thread,
     }
     for (Exchange* exchange : sent) {
         co_await dev_.wait_for(thread, exchange->call);
-        thread.charge(costs().fuse_resume +
-                      times(costs().fuse_page_resume, exchange->call.payload_pages));
+        thread.charge(costs().fuse_resume + times(page.resume, exchange->call.payload_pages));
         give_back(*exchange);
     }
 }
 
-sim::Task<> Mount::drop_cache(Thread& thread, File& file) {
-    Inode& inode = *file.inode;
-    std::uint64_t dropped = inode.cached.count();
-    const PageSet kept = inode.dirty;
-    inode.cached.clear();
-    for (std::uint64_t page = 0; !kept.empty();) {  // dirty pages stay
-        const auto [first, count] = kept.run_from(page);
-        if (count == 0) {
-            break;
-        }
-        dropped -= inode.cached.add(first, count);
-        page = first + count;
-    }
+sim::Task<> Mount::read_direct(Thread& thread,
+                               Inode& inode,
+                               std::uint64_t offset,
+                               std::uint64_t end) {
+    // With FOPEN_DIRECT_IO one READ after the other; with O_DIRECT alone (async_dio) all at once.
+    const bool at_once = !settings_.direct_io;
+    thread.charge(at_once ? costs().odirect_read : costs().direct_read);
+    co_await transfer(thread,
+                      inode,
+                      Opcode::read,
+                      offset,
+                      end,
+                      settings_.max_pages * page_bytes,
+                      at_once,
+                      {costs().fuse_page_submit, costs().fuse_page_resume});
+}
+
+void Mount::drop_clean(Thread& thread, Inode& inode) {
+    const std::uint64_t clean = inode.cached.count() - inode.dirty.count();
+    inode.cached = inode.dirty;
     inode.markers.clear();
-    cached_pages_ -= dropped;
-    thread.charge(costs().syscall + times(costs().drop_page, dropped));
+    cached_pages_ -= clean;
+    thread.charge(times(costs().drop_page, clean));
+}
+
+sim::Task<> Mount::drop_cache(Thread& thread, File& file) {
+    thread.charge(costs().syscall);
+    drop_clean(thread, *file.inode);
     co_await thread.return_to_user();
 }
 
@@ -229,61 +234,32 @@ sim::Task<> Mount::drop_cache(Thread& thread, File& file) {
 sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes) {
     Inode& inode = *file.inode;
     thread.charge(costs().syscall);
-    file.written = true;
     co_await inode.lock.lock(thread);
     if (settings_.passthrough) {
         co_await backing_->write(thread, bytes);
         inode.attributes_until = Time();
     } else if (settings_.direct_io || file.o_direct) {
-        co_await write_direct(thread, file, offset, bytes);
+        co_await write_direct(thread, inode, offset, offset + bytes);
     } else if (settings_.writeback_cache) {
-        co_await write_back(thread, file, offset, bytes);
+        co_await write_back(thread, inode, offset, bytes);
     } else {
-        co_await write_through(thread, file, offset, bytes);
+        co_await write_through(thread, inode, offset, bytes);
     }
     inode.size = std::max<std::uint64_t>(inode.size, offset + bytes);
     inode.lock.unlock();
     co_await thread.return_to_user();
 }
 
-void Mount::shape_write(Call& call, Inode& inode, std::uint64_t offset, std::uint32_t bytes) {
-    shape(call, Opcode::write, inode, 0);
-    call.offset = offset;
-    call.size = bytes;
-    call.bytes_in += bytes;
-    call.payload_pages = static_cast<std::uint32_t>(pages_of(bytes));
-}
-
 sim::Task<> Mount::write_direct(Thread& thread,
-                                File& file,
+                                Inode& inode,
                                 std::uint64_t offset,
-                                std::uint32_t bytes) {
-    Inode& inode = *file.inode;
-    const bool background = !settings_.direct_io && offset + bytes <= inode.size;
+                                std::uint64_t end) {
+    // A write beyond the end of the file waits for each part, whoever asks.
+    const bool at_once = !settings_.direct_io && end <= inode.size;
     thread.charge(costs().direct_write);
-    std::vector<Exchange*> sent;
-    for (std::uint32_t done = 0; done < bytes;) {
-        const std::uint32_t part = std::min(bytes - done, most_bytes());
-        Exchange& exchange = take_exchange();
-        shape_write(exchange.call, inode, offset + done, part);
-        done += part;
-        if (!background) {
-            co_await request(thread, exchange.call);
-            give_back(exchange);
-            continue;
-        }
-        thread.charge(costs().fuse_submit);
-        co_await thread.run();
-        co_await dev_.call_background(thread, exchange.call);
-        sent.push_back(&exchange);
-    }
-    for (Exchange* exchange : sent) {
-        co_await dev_.wait_for(thread, exchange->call);
-        thread.charge(costs().fuse_resume);
-        give_back(*exchange);
-    }
+    co_await transfer(thread, inode, Opcode::write, offset, end, most_bytes(), at_once, {});
     const std::uint64_t first = offset / page_bytes;
-    cached_pages_ -= inode.cached.remove(first, pages_of(offset + bytes) - first);
+    cached_pages_ -= inode.cached.remove(first, pages_of(end) - first);
     inode.attributes_until = Time();
 }
 
@@ -301,17 +277,16 @@ sim::Task<> Mount::fill_pages(
 }
 
 sim::Task<> Mount::write_through(Thread& thread,
-                                 File& file,
+                                 Inode& inode,
                                  std::uint64_t offset,
                                  std::uint32_t bytes) {
-    Inode& inode = *file.inode;
     thread.charge(costs().write_through);
     const Time page = rest(costs().write_through_page, costs().fuse_page_write);
     for (std::uint32_t done = 0; done < bytes;) {
         const std::uint32_t part = std::min(bytes - done, most_bytes());
         co_await fill_pages(thread, inode, offset + done, part, page);
         Exchange& exchange = take_exchange();
-        shape_write(exchange.call, inode, offset + done, part);
+        shape_data(exchange.call, Opcode::write, inode, offset + done, part);
         co_await request(thread, exchange.call);
         give_back(exchange);
         done += part;
@@ -320,10 +295,9 @@ sim::Task<> Mount::write_through(Thread& thread,
 }
 
 sim::Task<> Mount::write_back(Thread& thread,
-                              File& file,
+                              Inode& inode,
                               std::uint64_t offset,
                               std::uint32_t bytes) {
-    Inode& inode = *file.inode;
     if (attributes_stale(inode)) {
         co_await getattr(thread, inode);
     }
@@ -362,23 +336,15 @@ sim::Task<> Mount::flush_dirty(Thread& thread, Inode& inode, bool wait) {
         ++inode.writing_back;
         Exchange& exchange = take_exchange();
         const std::uint64_t end = std::min((first + count) * page_bytes, inode.size);
-        shape_write(exchange.call,
-                    inode,
-                    first * page_bytes,
-                    static_cast<std::uint32_t>(end - first * page_bytes));
+        shape_data(
+            exchange.call, Opcode::write, inode, first * page_bytes, end - first * page_bytes);
         exchange.inode = &inode;
         exchange.first = first;
         exchange.count = count;
-        exchange.call.on_end = [](Call&, void* context) {
-            auto& ended = *static_cast<Exchange*>(context);
-            ended.mount.written_back(ended);
-        };
-        exchange.call.on_end_context = &exchange;
         exchange.call.flags.set(fuse::Flag::force);
         thread.charge(costs().fuse_submit +
                       times(rest(costs().writeback_page, costs().fuse_page_write), count));
-        co_await thread.run();
-        co_await dev_.call_background(thread, exchange.call);
+        co_await send(thread, exchange, &Mount::written_back);
     }
     while (wait && inode.writing_back > 0) {
         co_await thread.sleep(writeback_done_);
@@ -403,10 +369,7 @@ sim::Task<> Mount::flush_times(Thread& thread, Inode& inode) {
         co_return;
     }
     inode.times_dirty = false;
-    Exchange& exchange = take_exchange();
-    shape(exchange.call, Opcode::setattr, inode, 0);
-    co_await request(thread, exchange.call);
-    give_back(exchange);
+    co_await ask(thread, Opcode::setattr, inode);
 }
 
 sim::Task<> Mount::fsync(Thread& thread, File& file) {
@@ -417,10 +380,7 @@ sim::Task<> Mount::fsync(Thread& thread, File& file) {
         co_await flush_dirty(thread, inode, true);
         co_await flush_times(thread, inode);
     }
-    Exchange& exchange = take_exchange();
-    shape(exchange.call, Opcode::fsync, inode, 0);
-    co_await request(thread, exchange.call);
-    give_back(exchange);
+    co_await ask(thread, Opcode::fsync, inode);
     inode.lock.unlock();
     co_await thread.return_to_user();
 }

@@ -80,13 +80,4 @@ std::pair<std::uint64_t, std::uint64_t> PageSet::first_run() const {
     return {runs_.begin()->first, runs_.begin()->second - runs_.begin()->first};
 }
 
-std::pair<std::uint64_t, std::uint64_t> PageSet::run_from(std::uint64_t page) const {
-    if (contains(page)) {
-        return {page, next_missing(page) - page};
-    }
-    const auto after = runs_.upper_bound(page);
-    return after == runs_.end() ? std::pair<std::uint64_t, std::uint64_t>{page, 0}
-                                : std::pair{after->first, after->second - after->first};
-}
-
 }  // namespace fusesim::vfs

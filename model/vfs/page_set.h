@@ -26,8 +26,6 @@ class PageSet {
 
     /// The first run: its first page and its length. The set must not be empty.
     std::pair<std::uint64_t, std::uint64_t> first_run() const;
-    /// The first run at or after a page; length 0 if there is none.
-    std::pair<std::uint64_t, std::uint64_t> run_from(std::uint64_t page) const;
 
   private:
     std::map<std::uint64_t, std::uint64_t> runs_;  // first page, page after the last

@@ -305,8 +305,7 @@ sim::Task<> Replay::issue(Caller& caller, host::Thread& thread, const Step& step
     if (step.opcode == Opcode::read || step.opcode == Opcode::write) {
         const std::uint64_t payload =
             step.opcode == Opcode::write ? step.size : call.reply_bytes - fuse::out_header_bytes;
-        call.payload_pages = static_cast<std::uint32_t>((payload + fuse::kernel_page_bytes - 1) /
-                                                        fuse::kernel_page_bytes);
+        call.payload_pages = static_cast<std::uint32_t>(fuse::pages_of(payload));
     }
     if (known(step.service_cpu)) {
         call.demand = {Time::from_ns(step.service_cpu), Time::from_ns(step.service_blocked), true};
