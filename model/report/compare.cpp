@@ -21,16 +21,6 @@ constexpr double z95 = 1.959963984540054;
 // Resolution of simulated time: closer times are the same.
 constexpr double picosecond = 1e-12;
 
-template <class T>
-const T* find(const Named<T>& named, const std::string& name) {
-    for (const auto& [key, value] : named) {
-        if (key == name) {
-            return &value;
-        }
-    }
-    return nullptr;
-}
-
 /// Names of both, in the order of a; those that only b has come last.
 template <class T>
 std::vector<std::string> names(const Named<T>& a, const Named<T>& b) {

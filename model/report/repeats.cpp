@@ -3,7 +3,6 @@
 #include <cmath>
 #include <iterator>
 #include <numeric>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,16 +20,6 @@ double student_t(std::size_t degrees) {
         return table[degrees - 1];
     }
     return 1.960 + 2.45 / static_cast<double>(degrees);  // to 0.001
-}
-
-/// The mean latency of an operation; nothing if the run has none.
-std::optional<double> mean_latency(const Result& run, const std::string& operation) {
-    for (const auto& [name, one] : run.operations) {
-        if (name == operation && one.latency) {
-            return one.latency->mean;
-        }
-    }
-    return std::nullopt;
 }
 
 double mean(const std::vector<double>& values) {
@@ -75,8 +64,8 @@ Result pooled(const std::vector<Result>& runs) {
     for (auto& [name, operation] : out.operations) {
         std::vector<double> each;
         for (const Result& run : runs) {
-            if (const auto latency = mean_latency(run, name)) {
-                each.push_back(*latency);
+            if (const Operation* same = find(run.operations, name); same && same->latency) {
+                each.push_back(same->latency->mean);
             }
         }
         if (operation.latency && each.size() == runs.size()) {

@@ -16,6 +16,17 @@ using config::Json;
 template <class T>
 using Named = std::vector<std::pair<std::string, T>>;
 
+/// What has that name; null if nothing has.
+template <class T>
+const T* find(const Named<T>& named, const std::string& name) {
+    for (const auto& [key, value] : named) {
+        if (key == name) {
+            return &value;
+        }
+    }
+    return nullptr;
+}
+
 /// How long something took, in seconds.
 struct Latency {
     double mean = 0;

@@ -2,15 +2,14 @@
 #include "ladder.h"
 #include "mounts.h"
 #include "profile.h"
+#include "write_file.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
-#include <system_error>
 
 namespace fusesim::commands {
 
@@ -71,19 +70,6 @@ void show_progress(double done, const std::string& what) {
     std::fflush(stderr);
 }
 
-void write_file(const std::string& path, const std::string& text) {
-    if (path == "-") {
-        std::fputs(text.c_str(), stdout);
-        return;
-    }
-    std::ofstream file(path);
-    file << text;
-    file.close();
-    if (!file) {
-        throw std::system_error(errno, std::generic_category(), path);
-    }
-}
-
 int calibrate(const CalibrateOptions& options) {
     check_machine();
     calibrate::Plan plan;
@@ -100,7 +86,7 @@ int calibrate(const CalibrateOptions& options) {
         throw Unavailable(fmt::format("calibrate: {}", error.what()));
     }
     const std::string command = options.quick ? "fusesim calibrate --quick" : "fusesim calibrate";
-    write_file(options.out, calibrate::profile_yaml(profile, command, FUSESIM_VERSION));
+    write_or_print(options.out, calibrate::profile_yaml(profile, command, FUSESIM_VERSION));
     fmt::print(stderr,
                "\nnullfs and its caller on one core, whole against the sum of its parts:\n{}",
                calibrate::check_table(profile));

@@ -56,15 +56,9 @@ void add_compare(CLI::App& program, int& status) {
         const double threshold = threshold_of(options->threshold);
         const report::Differences differences =
             report::compare(report::load(options->a), report::load(options->b), threshold);
-        const std::string json = report::to_json(differences).dump(2) + "\n";
-        if (options->json == "-") {
-            fmt::print("{}", json);
-        } else {
-            if (!options->json.empty()) {
-                write_file(options->json, json);
-            }
-            fmt::print("{}", report::text(differences, options->a, options->b));
-        }
+        deliver(options->json,
+                report::to_json(differences).dump(2) + "\n",
+                report::text(differences, options->a, options->b));
         status = fine;
     });
 }

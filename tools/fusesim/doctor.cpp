@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "write_file.h"
 
 #include <fmt/format.h>
 
@@ -386,17 +387,7 @@ std::string examine(const DoctorOptions& options) {
 }
 
 int doctor(const DoctorOptions& options) {
-    const std::string text = examine(options);
-    if (options.out == "-") {
-        std::fputs(text.c_str(), stdout);
-        return Exit::fine;
-    }
-    std::ofstream file(options.out);
-    file << text;
-    file.close();
-    if (!file) {
-        throw CLI::ValidationError("--out", "cannot write " + options.out);
-    }
+    write_or_print(options.out, examine(options));
     return Exit::fine;
 }
 

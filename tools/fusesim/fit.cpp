@@ -71,10 +71,8 @@ void add_fit(CLI::App& program, int& status) {
                                   reader,
                                   std::filesystem::path(options->trace).filename().string(),
                                   std::string("fusesim ") + FUSESIM_VERSION);
-        if (options->out == "-") {
-            fmt::print("{}", yaml);
-        } else {
-            write_file(options->out, yaml);
+        write_or_print(options->out, yaml);
+        if (options->out != "-") {
             fmt::print("{}", summary(fit));
         }
         status = fine;

@@ -4,16 +4,13 @@
 #include "latencies.h"
 #include "progress.h"
 #include "report/numbers.h"
-#include "report/report.h"
-#include "write_file.h"
+#include "simulation_options.h"
+#include "stop.h"
 
 #include <fmt/format.h>
 #include <signal.h>
 
-#include <atomic>
-#include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,18 +18,8 @@ namespace fusesim::commands {
 
 namespace {
 
-std::atomic<bool> stop_asked{false};
-
-void ask_to_stop(int) {
-    stop_asked = true;
-}
-
-struct MeasureOptions {
+struct MeasureOptions : RunOptions {
     std::string scenario;
-    std::vector<std::string> overrides;
-    std::optional<std::uint64_t> seed;
-    std::string json;
-    std::string out;
     std::string daemons;
     bool no_requests = false;
 };
@@ -73,49 +60,24 @@ void describe(const measure::Measured& measured) {
     }
 }
 
-void report(const measure::Measured& measured, const MeasureOptions& options) {
-    const std::string json_text = report::json_text(measured.result);
-    const std::string text = report::text(measured.result);
-    if (!options.out.empty()) {
-        std::filesystem::create_directories(options.out);
-        write_file(options.out + "/result.json", json_text);
-        write_file(options.out + "/report.txt", text);
-    }
-    if (options.json == "-") {
-        fmt::print("{}", json_text);
-        return;
-    }
-    if (!options.json.empty()) {
-        write_file(options.json, json_text);
-    }
-    fmt::print("{}", text);
-}
-
 int run(const MeasureOptions& options) {
     config::LoadOptions load;
     load.overrides = options.overrides;
     const auto document = config::Document::load(options.scenario, load);
     auto scenario = config::read<system::Scenario>(document);
     scenario.run.seed = options.seed.value_or(scenario.run.seed);
-
-    struct sigaction action {};
-
-    action.sa_handler = ask_to_stop;
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-        sigaction(signal, &action, nullptr);
-    }
     Progress progress("measuring");
     measure::Options how;
     how.requests = !options.no_requests;
     how.daemons = options.daemons;
-    how.stop = &stop_asked;
+    how.stop = &stop_on({SIGINT, SIGTERM, SIGHUP});
     how.progress = [&progress](double share) { progress.show(share); };
     try {
         measure::Measured measured = measure::run(scenario, document, how);
         progress.clear();
         measured.result.version = FUSESIM_VERSION;
         describe(measured);
-        report(measured, options);
+        options.deliver(measured.result);
     } catch (const measure::Unavailable& error) {
         progress.clear();
         throw Unavailable(error.what());
@@ -129,16 +91,7 @@ void add_measure(CLI::App& program, int& status) {
     CLI::App& command = *program.add_subcommand("measure", "run a scenario for real");
     auto options = std::make_shared<MeasureOptions>();
     command.add_option("SCENARIO", options->scenario, "YAML file")->required();
-    command.add_option("--set", options->overrides, "change one setting, e.g. run.repeat=3")
-        ->type_name("KEY=VALUE")
-        ->take_all()
-        ->allow_extra_args(false);
-    command.add_option("--seed", options->seed, "seed of all random streams (default 1)");
-    command
-        .add_option("--json", options->json, "write the result as JSON to a file, or - for stdout")
-        ->type_name("FILE");
-    command.add_option("--out", options->out, "write result.json and report.txt into this folder")
-        ->type_name("DIR");
+    options->add_to(command);
     command.add_option("--daemons", options->daemons, "folder of the reference daemons")
         ->type_name("DIR");
     command.add_flag(

@@ -1,10 +1,10 @@
 #include "commands.h"
 #include "config/error.h"
 #include "recorder.h"
+#include "stop.h"
 
 #include <signal.h>
 
-#include <atomic>
 #include <charconv>
 #include <memory>
 #include <string>
@@ -13,12 +13,6 @@
 namespace fusesim::commands {
 
 namespace {
-
-std::atomic<bool> stop_asked{false};
-
-void ask_to_stop(int) {
-    stop_asked = true;
-}
 
 /// "10s", "1.5 min", "500ms".
 double duration_of(const std::string& text) {
@@ -58,14 +52,8 @@ int run(Arguments& arguments) {
         options.notes.emplace_back("note." + note.substr(0, equals), note.substr(equals + 1));
     }
     options.tool = std::string("fusesim record ") + FUSESIM_VERSION;
-
-    struct sigaction action {};
-
-    action.sa_handler = ask_to_stop;
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
     try {
-        record::record(options, stop_asked);
+        record::record(options, stop_on({SIGINT, SIGTERM}));
     } catch (const record::Unavailable& error) {
         throw Unavailable(error.what());
     }

@@ -13,7 +13,7 @@
 
 namespace fusesim::commands {
 
-void SimulationOptions::add_to(CLI::App& command) {
+void RunOptions::add_to(CLI::App& command) {
     command.add_option("--set", overrides, "change one setting, e.g. mount.max_background=64")
         ->type_name("KEY=VALUE")
         ->take_all()
@@ -23,6 +23,21 @@ void SimulationOptions::add_to(CLI::App& command) {
         ->type_name("FILE");
     command.add_option("--out", out, "write result.json and report.txt into this folder")
         ->type_name("DIR");
+}
+
+void RunOptions::deliver(const report::Result& result) const {
+    const std::string json_text = report::json_text(result);
+    const std::string text = report::text(result);
+    if (!out.empty()) {
+        std::filesystem::create_directories(out);
+        write_file(out + "/result.json", json_text);
+        write_file(out + "/report.txt", text);
+    }
+    commands::deliver(json, json_text, text);
+}
+
+void SimulationOptions::add_to(CLI::App& command) {
+    RunOptions::add_to(command);
     command.add_flag("--timing", timing, "add what the simulation itself cost to the result");
 }
 
@@ -47,21 +62,7 @@ int simulate_and_report(system::Scenario scenario,
     for (const std::string& warning : outcome.warnings) {
         fmt::print(stderr, "warning: {}\n", warning);
     }
-    const std::string json_text = report::json_text(outcome.result);
-    const std::string text = report::text(outcome.result);
-    if (!options.out.empty()) {
-        std::filesystem::create_directories(options.out);
-        write_file(options.out + "/result.json", json_text);
-        write_file(options.out + "/report.txt", text);
-    }
-    if (options.json == "-") {
-        fmt::print("{}", json_text);
-        return fine;
-    }
-    if (!options.json.empty()) {
-        write_file(options.json, json_text);
-    }
-    fmt::print("{}", text);
+    options.deliver(outcome.result);
     return fine;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "config/document.h"
+#include "report/result.h"
 #include "system/simulation.h"
 
 #include <CLI/CLI.hpp>
@@ -12,19 +13,27 @@
 
 namespace fusesim::commands {
 
-/// What `run` and `replay` have in common: which scenario with what changes, and where to report.
-struct SimulationOptions {
+/// What `run`, `replay` and `measure` have in common: what changes in the scenario, and where to
+/// report.
+struct RunOptions {
     std::vector<std::string> overrides;
     std::optional<std::uint64_t> seed;
     std::string json;
     std::string out;
+
+    void add_to(CLI::App& command);
+    /// Prints the text report, or the JSON where that was asked for, and writes files.
+    void deliver(const report::Result& result) const;
+};
+
+/// What `run` and `replay` have in common.
+struct SimulationOptions : RunOptions {
     bool timing = false;
 
     void add_to(CLI::App& command);
 };
 
-/// Simulates, prints the text report (or the JSON where that was asked for), writes files.
-/// Returns the exit code.
+/// Simulates and delivers the result. Returns the exit code.
 int simulate_and_report(system::Scenario scenario,
                         const config::Document& document,
                         const SimulationOptions& options);

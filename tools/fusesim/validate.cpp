@@ -4,6 +4,7 @@
 #include "measure.h"
 #include "progress.h"
 #include "report.h"
+#include "stop.h"
 #include "suite.h"
 #include "system/simulation.h"
 #include "write_file.h"
@@ -27,12 +28,6 @@
 namespace fusesim::commands {
 
 namespace {
-
-std::atomic<bool> stop_asked{false};
-
-void ask_to_stop(int) {
-    stop_asked = true;
-}
 
 struct ValidateOptions {
     std::vector<std::string> suites{"mounts"};
@@ -65,26 +60,29 @@ struct Run {
     system::Scenario scenario;
 };
 
+/// What `uname -r` prints.
+std::string running_kernel() {
+    utsname kernel{};
+    uname(&kernel);
+    return kernel.release;
+}
+
 std::vector<Run> prepare(const validate::Suite& suite,
                          const config::Document& document,
-                         const ValidateOptions& options) {
+                         const host::HostProfile& host,
+                         const std::string& only) {
     std::vector<Run> runs;
     for (validate::Cell& cell : validate::cells(suite, document)) {
-        if (!options.only.empty() && cell.name.find(options.only) == std::string::npos) {
+        if (cell.name.find(only) == std::string::npos) {
             continue;
         }
         config::LoadOptions load;
         load.overrides = cell.overrides;
         Run run{{}, config::Document::load(suite.base.path, load), {}};
         run.scenario = config::read<system::Scenario>(run.document);
-        if (!options.host.empty()) {
-            run.scenario.host =
-                config::read<host::HostProfile>(config::Document::load(options.host));
-        }
+        run.scenario.host = host;
         if (run.scenario.kernel.version.empty()) {
-            utsname kernel{};
-            uname(&kernel);
-            run.scenario.kernel.version = kernel.release;
+            run.scenario.kernel.version = running_kernel();
         }
         if (run.scenario.workload.operations.empty()) {
             throw config::Error(run.document.place("workload"),
@@ -139,26 +137,31 @@ system::Scenario request_pass(const Run& run) {
     return pass;
 }
 
-void measure_one(Run& run, bool requests, double usual) {
+measure::Options measure_once(const std::atomic<bool>& stop_asked) {
     measure::Options how;
     how.repeats = 1;
-    how.requests = requests;
     how.stop = &stop_asked;
+    return how;
+}
+
+void measure_requests(Run& run, const std::atomic<bool>& stop_asked) {
+    validate::add_requests(run.result.reference,
+                           measure::run(request_pass(run), run.document, measure_once(stop_asked)));
+}
+
+void measure_round(Run& run, double usual, const std::atomic<bool>& stop_asked) {
+    measure::Options how = measure_once(stop_asked);
+    how.requests = false;
     const std::vector<int> cores = cores_of(run.scenario);
     const double before = pace(cores);
-    const measure::Measured measured =
-        measure::run(requests ? request_pass(run) : run.scenario, run.document, how);
+    const measure::Measured measured = measure::run(run.scenario, run.document, how);
+    const double after = pace(cores);
     if (stop_asked) {
         return;  // cut short
     }
-    if (requests) {
-        validate::add_requests(run.result.reference, measured);
-    } else {
-        const double after = pace(cores);
-        const bool even = std::abs(after - before) <= uneven * std::min(before, after);
-        const double slowness = (before + after) / 2 / usual;
-        validate::add_round(run.result.reference, measured, run.result.operation, slowness, even);
-    }
+    const bool even = std::abs(after - before) <= uneven * std::min(before, after);
+    const double slowness = (before + after) / 2 / usual;
+    validate::add_round(run.result.reference, measured, run.result.operation, slowness, even);
 }
 
 double rounds_done(const std::vector<Run>& runs, unsigned rounds) {
@@ -169,15 +172,16 @@ double rounds_done(const std::vector<Run>& runs, unsigned rounds) {
     return done;
 }
 
-/// The whole matrix again and again, so that a change of the machine's pace meets all cells, until
-/// each has been measured often enough at the usual pace.
-void measure_all(std::vector<Run>& runs, unsigned rounds) {
+/// The whole matrix again and again, so that a bad minute of the machine meets all cells, until
+/// each has rounds enough in which the machine kept its pace.
+void measure_all(std::vector<Run>& runs,
+                 unsigned rounds,
+                 double usual,
+                 const std::atomic<bool>& stop_asked) {
     constexpr unsigned patience = 2;
-    const host::HostProfile host = runs.front().scenario.host.value_or(system::built_in_host());
-    const double usual = host.costs.syscall.seconds();
     Progress progress("measuring");
     for (Run& run : runs) {
-        measure_one(run, true, usual);
+        measure_requests(run, stop_asked);
         if (stop_asked) {
             throw Unavailable("validate was interrupted before any round: nothing to judge");
         }
@@ -186,16 +190,13 @@ void measure_all(std::vector<Run>& runs, unsigned rounds) {
     for (unsigned sweep = 0; sweep < rounds * patience; ++sweep) {
         for (Run& run : runs) {
             if (run.result.reference.even_rounds() < rounds) {
-                measure_one(run, false, usual);
+                measure_round(run, usual, stop_asked);
             }
             if (stop_asked) {
                 fmt::print(stderr, "warning: interrupted; judged is what was measured so far\n");
                 return;
             }
             progress.show(rounds_done(runs, rounds) / wanted);
-        }
-        if (rounds_done(runs, rounds) == wanted) {
-            break;
         }
     }
 }
@@ -212,66 +213,58 @@ void simulate_all(std::vector<Run>& runs) {
     }
 }
 
-std::vector<std::pair<std::string, std::string>> about(const ValidateOptions& options,
-                                                       const std::vector<Run>& runs,
+/// What was measured where, for the head of the table.
+std::vector<std::pair<std::string, std::string>> about(const host::HostProfile& host,
+                                                       const std::string& host_file,
+                                                       std::size_t cells,
                                                        unsigned rounds) {
-    utsname kernel{};
-    uname(&kernel);
-    const host::HostProfile host = runs.front().scenario.host.value_or(system::built_in_host());
     return {{"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
-            {"kernel", kernel.release},
-            {"host profile",
-             host.name + (options.host.empty() ? " (built in)" : " (" + options.host + ")")},
-            {"cells", std::to_string(runs.size())},
+            {"kernel", running_kernel()},
+            {"host profile", host.name + " (" + (host_file.empty() ? "built in" : host_file) + ")"},
+            {"cells", std::to_string(cells)},
             {"rounds", std::to_string(rounds)},
             {"fusesim", FUSESIM_VERSION}};
 }
 
 int validate_suites(const ValidateOptions& options) {
-    struct sigaction action {};
-
-    action.sa_handler = ask_to_stop;
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-        sigaction(signal, &action, nullptr);
-    }
+    const std::atomic<bool>& stop_asked = stop_on({SIGINT, SIGTERM, SIGHUP});
+    const host::HostProfile host =
+        options.host.empty()
+            ? system::built_in_host()
+            : config::read<host::HostProfile>(config::Document::load(options.host));
     config::Json all = {{"schema_version", 1}, {"suites", config::Json::array()}};
+    std::string text;
     bool missed = false;
     for (const std::string& name : options.suites) {
-        const std::string file = suite_file(options, name).string();
-        const auto document = config::Document::load(file);
+        const auto document = config::Document::load(suite_file(options, name).string());
         const auto suite = config::read<validate::Suite>(document);
-        std::vector<Run> runs = prepare(suite, document, options);
+        std::vector<Run> runs = prepare(suite, document, host, options.only);
         if (runs.empty()) {
             throw config::Error({"command line"}, "--only leaves no cell");
         }
         const unsigned rounds = options.rounds > 0 ? options.rounds : suite.rounds;
-        measure_all(runs, rounds);
+        measure_all(runs, rounds, host.costs.syscall.seconds(), stop_asked);
         simulate_all(runs);
         std::vector<validate::CellResult> results;
-        for (const Run& run : runs) {
+        for (Run& run : runs) {
             if (!run.result.reference.rounds.empty()) {
-                results.push_back(run.result);
+                results.push_back(std::move(run.result));
             }
         }
         const validate::Accuracy accuracy = validate::compare(results);
         all["suites"].push_back(validate::to_json(suite.name, accuracy));
+        text += validate::text(accuracy);
         if (!options.out.empty()) {
-            write_file(options.out,
-                       validate::markdown(suite.name, accuracy, about(options, runs, rounds)));
-        }
-        if (options.json != "-") {
-            fmt::print("{}", validate::text(accuracy));
+            write_file(
+                options.out,
+                validate::markdown(
+                    suite.name, accuracy, about(host, options.host, results.size(), rounds)));
         }
         for (const validate::Verdict& verdict : accuracy.verdicts) {
             missed = missed || (!verdict.ok && !verdict.calibration);
         }
     }
-    const std::string json_text = all.dump(2) + "\n";
-    if (options.json == "-") {
-        fmt::print("{}", json_text);
-    } else if (!options.json.empty()) {
-        write_file(options.json, json_text);
-    }
+    deliver(options.json, all.dump(2) + "\n", text);
     return missed ? Exit::missed : Exit::fine;
 }
 

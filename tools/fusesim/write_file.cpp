@@ -3,6 +3,7 @@
 #include "config/error.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 
@@ -14,6 +15,23 @@ void write_file(const std::string& path, const std::string& text) {
     file.close();
     if (!file) {
         throw config::Error({path}, std::string("cannot be written: ") + std::strerror(errno));
+    }
+}
+
+void write_or_print(const std::string& path, const std::string& text) {
+    if (path == "-") {
+        std::fputs(text.c_str(), stdout);
+    } else {
+        write_file(path, text);
+    }
+}
+
+void deliver(const std::string& json_path, const std::string& json, const std::string& text) {
+    if (!json_path.empty()) {
+        write_or_print(json_path, json);
+    }
+    if (json_path != "-") {
+        std::fputs(text.c_str(), stdout);
     }
 }
 

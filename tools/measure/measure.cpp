@@ -506,22 +506,14 @@ class Measurement {
         for (const auto& [name, operation] : out_.result.operations) {
             const bool always = std::all_of(
                 out_.repeats.begin(), out_.repeats.end(), [&name = name](const Repeat& repeat) {
-                    return find(repeat, name) != nullptr;
+                    return report::find(repeat.operations, name) != nullptr;
                 });
             if (always) {
-                add("latency." + name,
-                    [&name = name](const Repeat& r) { return find(r, name)->latency->mean; });
+                add("latency." + name, [&name = name](const Repeat& repeat) {
+                    return report::find(repeat.operations, name)->latency->mean;
+                });
             }
         }
-    }
-
-    static const report::Operation* find(const Repeat& repeat, const std::string& name) {
-        for (const auto& [other, operation] : repeat.operations) {
-            if (other == name) {
-                return &operation;
-            }
-        }
-        return nullptr;
     }
 
     Prepared prepared_;

@@ -25,16 +25,6 @@ double median(const std::vector<double>& values) {
     return quantile(values, 0.5);
 }
 
-const report::Operation* find(const report::Named<report::Operation>& operations,
-                              const std::string& name) {
-    for (const auto& [key, operation] : operations) {
-        if (key == name) {
-            return &operation;
-        }
-    }
-    return nullptr;
-}
-
 bool pinned_same(const std::string& group) {
     return group == "pinned_same";
 }
@@ -80,7 +70,8 @@ void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
     };
     put_measured(
         "throughput", "1/s", &Reference::Round::ops_per_s, result.simulated.throughput.ops_per_s);
-    const report::Operation* operation = find(result.simulated.operations, result.operation);
+    const report::Operation* operation =
+        report::find(result.simulated.operations, result.operation);
     if (operation != nullptr && operation->latency) {
         put_measured("latency_mean", "s", &Reference::Round::mean_s, operation->latency->mean);
         put_measured("latency_p99", "s", &Reference::Round::p99_s, operation->latency->p99);
@@ -216,7 +207,7 @@ void add_round(Reference& reference,
                double slowness,
                bool even) {
     for (const measure::Repeat& repeat : measured.repeats) {
-        const report::Operation* found = find(repeat.operations, operation);
+        const report::Operation* found = report::find(repeat.operations, operation);
         if (found != nullptr && found->latency) {
             reference.rounds.push_back({repeat.ops_per_s * slowness,
                                         found->latency->mean / slowness,
