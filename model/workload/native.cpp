@@ -73,6 +73,10 @@ sim::Task<> Native::open_window() {
     run_.begin_window();
 }
 
+bool Native::in_window() const {
+    return now() >= run_.warm_up && (!run_.duration || now() <= run_.warm_up + *run_.duration);
+}
+
 bool Native::over(const Worker& worker) const {
     return run_.operations ? worker.steps >= *run_.operations
                            : now() >= run_.warm_up + *run_.duration;
@@ -105,7 +109,7 @@ sim::Task<> Native::live(Worker& worker) {
         co_await thread.run();
         co_await perform(worker, step, config_.rate ? began : now());
         ++worker.steps;
-        if (now() >= run_.warm_up && (!run_.duration || now() <= run_.warm_up + *run_.duration)) {
+        if (in_window()) {
             ++steps_;
             last_end_ = now();
         }
@@ -175,7 +179,7 @@ sim::Task<> Native::perform(Worker& worker, const Step& step, Time began) {
 }
 
 void Native::count(std::size_t call, Time began, std::uint64_t bytes) {
-    if (now() < run_.warm_up || (run_.duration && now() > run_.warm_up + *run_.duration)) {
+    if (!in_window()) {
         return;
     }
     ++calls_[call].count;

@@ -59,6 +59,7 @@ class Native {
     sim::Task<> open_window();
     sim::Task<> perform(Worker& worker, const Step& step, sim::Time began);
     void count(std::size_t call, sim::Time began, std::uint64_t bytes = 0);
+    bool in_window() const;
     bool over(const Worker& worker) const;
 
     sim::Time now() const { return cpu_.engine().now(); }

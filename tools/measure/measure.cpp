@@ -431,9 +431,8 @@ class Measurement {
         }
         const double each = sum / static_cast<double>(out_.repeats.size()) /
                             static_cast<double>(scenario.workload.threads);
-        const auto steps = scenario.run.operations.value_or(
+        return scenario.run.operations.value_or(
             std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::llround(each))));
-        return std::min(steps, options_.recorded_steps.value_or(steps));
     }
 
     /// What kernel and library chose where the scenario leaves it open.

@@ -23,8 +23,6 @@ class Unavailable : public std::runtime_error {
 struct Options {
     std::optional<unsigned> repeats;  ///< instead of run.repeat
     bool requests = true;             ///< a pass of its own records the requests
-    /// Most steps of each thread in that pass; absent: as many as in the timed repeats.
-    std::optional<std::uint64_t> recorded_steps;
     std::filesystem::path daemons;  ///< folder of the reference daemons; empty: beside the program
     const std::atomic<bool>* stop = nullptr;  ///< ends the run early
     /// Called now and then with the share of the work done; may be empty.

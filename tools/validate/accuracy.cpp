@@ -25,8 +25,8 @@ double median(const std::vector<double>& values) {
     return quantile(values, 0.5);
 }
 
-bool pinned_same(const std::string& group) {
-    return group == "pinned_same";
+double share(std::size_t part, std::size_t whole) {
+    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
 /// What the suite promises of one number.
@@ -38,7 +38,7 @@ bool holds(const Verdict& verdict) {
     if (verdict.metric == "latency_p99") {
         return error <= 0.30;
     }
-    return error <= (pinned_same(verdict.group) ? 0.15 : std::max(0.20, 2 * verdict.spread));
+    return error <= (verdict.group == "pinned_same" ? 0.15 : std::max(0.20, 2 * verdict.spread));
 }
 
 void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
@@ -98,25 +98,15 @@ void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
     }
 }
 
-/// The position at which two cells differ; nothing unless it is exactly one.
-std::optional<std::size_t> differs_in_one(const Cell& a, const Cell& b) {
+bool differ_in_one(const Cell& a, const Cell& b) {
     if (a.parts.size() != b.parts.size()) {
-        return std::nullopt;
+        return false;
     }
-    std::optional<std::size_t> at;
+    int differences = 0;
     for (std::size_t i = 0; i < a.parts.size(); ++i) {
-        if (a.parts[i] != b.parts[i]) {
-            if (at) {
-                return std::nullopt;
-            }
-            at = i;
-        }
+        differences += a.parts[i] != b.parts[i] ? 1 : 0;
     }
-    return at;
-}
-
-bool same_operations(const CellResult& a, const CellResult& b) {
-    return a.operation == b.operation;
+    return differences == 1;
 }
 
 std::vector<Change> changes(const std::vector<CellResult>& results) {
@@ -125,7 +115,7 @@ std::vector<Change> changes(const std::vector<CellResult>& results) {
         for (std::size_t j = i + 1; j < results.size(); ++j) {
             const CellResult& a = results[i];
             const CellResult& b = results[j];
-            if (!differs_in_one(a.cell, b.cell) || !same_operations(a, b)) {
+            if (!differ_in_one(a.cell, b.cell) || a.operation != b.operation) {
                 continue;
             }
             Change change{a.cell.name, b.cell.name};
@@ -145,6 +135,16 @@ std::vector<Change> changes(const std::vector<CellResult>& results) {
         }
     }
     return all;
+}
+
+ChangeSummary summarise(const std::vector<Change>& all) {
+    std::vector<double> errors;
+    std::size_t right = 0;
+    for (const Change& change : all) {
+        errors.push_back(std::abs(change.error));
+        right += change.right_direction ? 1 : 0;
+    }
+    return {share(right, all.size()), median(errors)};
 }
 
 Summary summarise(const std::string& group, const std::vector<Verdict>& verdicts) {
@@ -167,14 +167,11 @@ Summary summarise(const std::string& group, const std::vector<Verdict>& verdicts
         }
     }
     summary.n = errors.size();
-    if (!errors.empty()) {
-        summary.median = median(errors);
-        summary.p90 = quantile(errors, 0.9);
-        summary.worst = quantile(errors, 1);
-        summary.within = static_cast<double>(within) / static_cast<double>(errors.size());
-    }
-    summary.p99_within =
-        tails > 0 ? static_cast<double>(good_tails) / static_cast<double>(tails) : 0;
+    summary.median = median(errors);
+    summary.p90 = quantile(errors, 0.9);
+    summary.worst = quantile(errors, 1);
+    summary.within = share(within, errors.size());
+    summary.p99_within = share(good_tails, tails);
     return summary;
 }
 
@@ -228,6 +225,7 @@ Accuracy compare(const std::vector<CellResult>& results) {
         }
     }
     accuracy.changes = changes(results);
+    accuracy.change_summary = summarise(accuracy.changes);
     for (const std::string& group : groups) {
         accuracy.summaries.push_back(summarise(group, accuracy.verdicts));
     }

@@ -75,9 +75,16 @@ struct Summary {
     double p99_within = 0;  ///< share of p99 latencies within 30 %
 };
 
+/// All changes together.
+struct ChangeSummary {
+    double right_direction = 0;  ///< share of them
+    double median = 0;           ///< of the ratios' errors
+};
+
 struct Accuracy {
     std::vector<Verdict> verdicts;
     std::vector<Change> changes;
+    ChangeSummary change_summary;
     std::vector<Summary> summaries;
 };
 

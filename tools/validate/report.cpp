@@ -70,38 +70,13 @@ std::string summary_rows(const Accuracy& accuracy) {
     return out;
 }
 
-struct ChangeSummary {
-    std::size_t n = 0;
-    double right = 0;
-    double median = 0;
-};
-
-ChangeSummary summarise(const std::vector<Change>& changes) {
-    ChangeSummary summary;
-    summary.n = changes.size();
-    if (changes.empty()) {
-        return summary;
-    }
-    std::vector<double> errors;
-    std::size_t right = 0;
-    for (const Change& change : changes) {
-        errors.push_back(std::abs(change.error));
-        right += change.right_direction ? 1 : 0;
-    }
-    std::nth_element(
-        errors.begin(), errors.begin() + static_cast<long>(errors.size() / 2), errors.end());
-    summary.right = static_cast<double>(right) / static_cast<double>(changes.size());
-    summary.median = errors[errors.size() / 2];
-    return summary;
-}
-
-std::string change_sentence(const ChangeSummary& summary) {
+std::string change_sentence(const Accuracy& accuracy) {
     return fmt::format(
         "{} pairs of cells differ in one part by more than their spread; the direction is right in "
         "{}, the ratio's median error is {}.\n",
-        summary.n,
-        report::percent_text(summary.right),
-        report::percent_text(summary.median));
+        accuracy.changes.size(),
+        report::percent_text(accuracy.change_summary.right_direction),
+        report::percent_text(accuracy.change_summary.median));
 }
 
 }  // namespace
@@ -129,9 +104,9 @@ Json to_json(const std::string& suite, const Accuracy& accuracy) {
                                          {"p90_abs_error", summary.p90},
                                          {"worst_abs_error", summary.worst}};
     }
-    const ChangeSummary changes = summarise(accuracy.changes);
-    out["changes"] = {
-        {"n", changes.n}, {"right_direction", changes.right}, {"median_abs_error", changes.median}};
+    out["changes"] = {{"n", accuracy.changes.size()},
+                      {"right_direction", accuracy.change_summary.right_direction},
+                      {"median_abs_error", accuracy.change_summary.median}};
     return out;
 }
 
@@ -157,7 +132,7 @@ std::string markdown(const std::string& suite,
     out += rows(accuracy, true, [](const Verdict& v) { return !v.ok && !v.calibration; });
     out += "\n## By group\n\nThroughput and mean latency of predicted cells.\n\n" +
            summary_rows(accuracy);
-    out += "\n## Changes\n\n" + change_sentence(summarise(accuracy.changes));
+    out += "\n## Changes\n\n" + change_sentence(accuracy);
     std::vector<Change> worst = accuracy.changes;
     std::stable_sort(worst.begin(), worst.end(), [](const Change& a, const Change& b) {
         return std::abs(a.error) > std::abs(b.error);
@@ -197,7 +172,7 @@ std::string text(const Accuracy& accuracy) {
                    report::percent_text(summary.within),
                    report::percent_text(summary.p99_within)});
     }
-    return table.text() + "\n" + report::wrapped(change_sentence(summarise(accuracy.changes)));
+    return table.text() + "\n" + report::wrapped(change_sentence(accuracy));
 }
 
 }  // namespace fusesim::validate
