@@ -98,13 +98,14 @@ void Thread::woken() {
     cpu_.wake(*this);
 }
 
-Core::Core(Cpu& cpu, unsigned id)
+Core::Core(Cpu& cpu, unsigned id, std::uint64_t seed)
     : cpu_(cpu),
       id_(id),
       groups_{GroupEntity(cpu.profile().scheduler.base_slice),
               GroupEntity(cpu.profile().scheduler.base_slice),
               GroupEntity(cpu.profile().scheduler.base_slice)},
-      root_(cpu.profile().scheduler.base_slice) {}
+      root_(cpu.profile().scheduler.base_slice),
+      random_(seed, fmt::format("host.interruptions[{}]", id)) {}
 
 Core::GroupEntity& Core::group_of(const Thread& thread) {
     const bool apart = cpu_.profile().scheduler.sched_autogroup_enabled;
@@ -247,8 +248,25 @@ void Core::settle_account() {
     computing_ = true;
 }
 
+// At random times: those of the past, when nobody computed, do not matter to when the next comes.
+void Core::interrupt() {
+    const Time mean = cpu_.between_interruptions_;
+    if (mean == Time()) {
+        return;
+    }
+    const Time now = cpu_.engine().now();
+    if (next_interruption_ < now) {
+        next_interruption_ = now + Time::from_seconds(random_.exponential(mean.seconds()));
+    }
+    while (now + current_->debt_ > next_interruption_) {
+        current_->debt_ += cpu_.draw_interruption(random_);
+        next_interruption_ += Time::from_seconds(random_.exponential(mean.seconds()));
+    }
+}
+
 void Core::plan() {
     settle_account();
+    interrupt();
     if (make_way_ && current_->debt_ > Time() && current_->must_pay_ == Time()) {
         reschedule();
         return;
@@ -311,8 +329,13 @@ Cpu::Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed)
     }
     idle_exit_ = by_idle(profile.costs.idle_exit);
     wake_cross_core_ = by_idle(profile.costs.wake_cross_core_by_idle);
+    double per_s = 0;
+    for (const Interruption& kind : profile.interruptions) {
+        per_s += 1 / kind.interval.seconds();
+    }
+    between_interruptions_ = per_s > 0 ? Time::from_seconds(1 / per_s) : Time();
     for (unsigned id = 0; id < profile.cores; ++id) {
-        cores_.push_back(std::make_unique<Core>(*this, id));
+        cores_.push_back(std::make_unique<Core>(*this, id, seed));
     }
 }
 
@@ -401,6 +424,17 @@ Time Cpu::wake_cost(const Core& core) {
         return profile_.costs.wake_cross_core;
     }
     return draw_by_idle(wake_cross_core_, engine_.now() - core.idle_since_);
+}
+
+Time Cpu::draw_interruption(sim::Random& random) const {
+    double left = random.uniform() / between_interruptions_.seconds();
+    for (const Interruption& kind : profile_.interruptions) {
+        left -= 1 / kind.interval.seconds();
+        if (left < 0) {
+            return kind.time;
+        }
+    }
+    return profile_.interruptions.back().time;
 }
 
 Time Cpu::cold_start(Time idle) const {

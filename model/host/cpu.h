@@ -112,7 +112,7 @@ class Thread final : private sim::Waiter, private FairEntity {
 /// One core: its fair run queue, preemption by whoever is woken, time slices, idle states.
 class Core final : private sim::Timer {
   public:
-    Core(Cpu& cpu, unsigned id);
+    Core(Cpu& cpu, unsigned id, std::uint64_t seed);
 
     unsigned id() const { return id_; }
 
@@ -147,7 +147,8 @@ class Core final : private sim::Timer {
     void release(bool sleeps);  // the current thread leaves
     void reschedule();          // whoever is to run next, perhaps the current thread again
     void dispatch(Thread& next);
-    void plan();  // (re)schedules the end of the present burst
+    void plan();       // (re)schedules the end of the present burst
+    void interrupt();  // adds the interruptions within the present burst to it
     void settle_account();
     void fire() override;
 
@@ -159,6 +160,8 @@ class Core final : private sim::Timer {
     std::size_t load_ = 0;
     sim::Time idle_since_;
     sim::Time burst_began_;
+    sim::Random random_;
+    sim::Time next_interruption_;
     bool computing_ = false;
     bool make_way_ = false;  // the current thread is to be preempted
     sim::TimeAverage busy_;
@@ -193,6 +196,7 @@ class Cpu {
     sim::Time draw_by_idle(const std::vector<std::pair<sim::Time, sim::Distribution>>& rows,
                            sim::Time idle);
     sim::Time wake_cost(const Core& core);
+    sim::Time draw_interruption(sim::Random& random) const;
     sim::Time cold_start(sim::Time idle) const;
     void resume(Thread& thread);
 
@@ -202,6 +206,7 @@ class Cpu {
     // By how long the core had idled.
     std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_;
     std::vector<std::pair<sim::Time, sim::Distribution>> wake_cross_core_;
+    sim::Time between_interruptions_;  // of any kind on one core, mean; zero: there are none
     sim::Random random_;
     Thread* active_ = nullptr;  // the thread whose step is running: whoever is woken now, it woke
 };

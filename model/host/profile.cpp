@@ -222,6 +222,11 @@ void bind(config::Map& map, SchedulerConfig& c) {
               "a halted virtual CPU is not taken for idle when a thread is placed");
 }
 
+void bind(config::Map& map, Interruption& row) {
+    map.field("interval", row.interval, 1_us, 3600_s, "from one to the next, mean");
+    map.field("time", row.time, Time(), 1_s, "that one takes");
+}
+
 void bind(config::Map& map, HostProfile& profile) {
     map.field("schema_version", profile.schema_version, 1, 1, "version of this format");
     map.field("name", profile.name, "the machine in a few words");
@@ -229,6 +234,9 @@ void bind(config::Map& map, HostProfile& profile) {
     map.field("spread", profile.spread, "how far repeated measurements of a cost lie apart");
     map.field("cores", profile.cores, 1, 1024, "online CPUs");
     map.section("scheduler", profile.scheduler, "how threads share the cores");
+    map.section("interruptions",
+                profile.interruptions,
+                "what takes time away from a busy core every now and then");
     map.section("costs", profile.costs, "what operations of kernel and library cost");
     map.check(!profile.costs.idle_exit.empty(), "costs", "needs at least one idle_exit row");
 }

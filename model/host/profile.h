@@ -140,6 +140,13 @@ struct SchedulerConfig {
     bool halted_is_unavailable = false;
 };
 
+/// One kind of thing that takes time away from a busy core every now and then, at random: ticks of
+/// a clock, other guests of the host.
+struct Interruption {
+    sim::Time interval;  ///< from one to the next, mean
+    sim::Time time;      ///< that one takes
+};
+
 /// A machine: cores, scheduler, costs.
 struct HostProfile {
     unsigned schema_version = 1;
@@ -148,6 +155,7 @@ struct HostProfile {
     std::map<std::string, std::string> spread;
     unsigned cores = 1;
     SchedulerConfig scheduler;
+    std::vector<Interruption> interruptions;  ///< independent of each other and of other cores'
     Costs costs;
 };
 
@@ -158,6 +166,7 @@ void bind(config::Map& map, VfsCosts& costs);
 void bind(config::Map& map, LowerCosts& costs);
 void bind(config::Map& map, Costs& costs);
 void bind(config::Map& map, SchedulerConfig& scheduler);
+void bind(config::Map& map, Interruption& row);
 void bind(config::Map& map, HostProfile& profile);
 
 }  // namespace fusesim::host

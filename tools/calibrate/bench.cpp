@@ -11,9 +11,11 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 #include <numeric>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace fusesim::calibrate {
 
@@ -75,16 +77,104 @@ double middle_mean(std::vector<double> values) {
            static_cast<double>(kept);
 }
 
-double usual_mean(const std::vector<double>& values) {
-    if (values.empty()) {
+namespace {
+
+/// Where kinds of interruptions end, in nanoseconds.
+constexpr double gap_ends[] = {1e3, 2e3, 4e3, 8e3, 16e3, 32e3, 64e3, 128e3, 256e3, 1e9};
+
+std::vector<Interruption> measure_interruptions() {
+    constexpr double shortest = 500;
+    constexpr double seconds = 1;
+    double counts[std::size(gap_ends)] = {};
+    double sums[std::size(gap_ends)] = {};
+    double span = 0;
+    const real::Pace pace(real::fastest_call_ns(0.1));
+    bool was_full = false;
+    while (span < seconds * 1e9) {
+        std::vector<double> gaps;
+        const std::uint64_t began = stamps::ticks();
+        std::uint64_t last = began;
+        while (static_cast<double>(last - began) * tick_ns() < real::Pace::stretch_ns) {
+            const std::uint64_t now = stamps::ticks();
+            const double gap = static_cast<double>(now - last) * tick_ns();
+            if (gap > shortest) {
+                gaps.push_back(gap);
+            }
+            last = now;
+        }
+        const bool is_full = pace.is_full();
+        span += static_cast<double>(last - began) * tick_ns();
+        if (std::exchange(was_full, is_full) && is_full) {
+            for (const double gap : gaps) {
+                const auto kind = std::upper_bound(std::begin(gap_ends), std::end(gap_ends), gap) -
+                                  std::begin(gap_ends);
+                counts[kind] += 1;
+                sums[kind] += gap;
+            }
+        } else {
+            span -= static_cast<double>(last - began) * tick_ns();
+        }
+    }
+    std::vector<Interruption> kinds;
+    for (std::size_t i = 0; i < std::size(gap_ends); ++i) {
+        if (counts[i] > 0) {
+            kinds.push_back({span / counts[i], sums[i] / counts[i]});
+        }
+    }
+    return kinds;
+}
+
+}  // namespace
+
+const std::vector<Interruption>& interruptions() {
+    static const std::vector<Interruption> all = measure_interruptions();
+    return all;
+}
+
+double interrupted_share() {
+    double share = 0;
+    for (const Interruption& one : interruptions()) {
+        share += one.time / one.interval;
+    }
+    return share;
+}
+
+namespace {
+
+const real::Pace& usual_pace() {
+    static const real::Pace pace(real::fastest_call_ns(0.3));
+    return pace;
+}
+
+}  // namespace
+
+Sample::Sample() : was_full_(usual_pace().is_full()), began_(real::now_ns()) {}
+
+void Sample::add(double ns) {
+    all_.push_back(ns);
+    stretch_.push_back(ns);
+    if (real::now_ns() - began_ < real::Pace::stretch_ns) {
+        return;
+    }
+    const bool is_full = usual_pace().is_full();
+    if (std::exchange(was_full_, is_full) && is_full) {
+        kept_.insert(kept_.end(), stretch_.begin(), stretch_.end());
+    }
+    stretch_.clear();
+    began_ = real::now_ns();
+}
+
+const std::vector<double>& Sample::values() const {
+    return kept_.size() * 10 > all_.size() ? kept_ : all_;
+}
+
+double Sample::mean() const {
+    const std::vector<double>& times = values();
+    if (times.empty()) {
         return 0;
     }
-    const double most = quantile(values, 0.995);
-    double sum = 0;
-    for (const double value : values) {
-        sum += std::min(value, most);
-    }
-    return sum / static_cast<double>(values.size());
+    const double sum = std::accumulate(times.begin(), times.end(), 0.0);
+    return sum / static_cast<double>(times.size()) * (1 - interrupted_share());
 }
 
 Figure agree(const std::vector<double>& repeats) {

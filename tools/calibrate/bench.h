@@ -1,10 +1,12 @@
 #pragma once
 
+#include "pace.h"
 #include "process.h"
 
 #include <sched.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -25,10 +27,6 @@ double median(std::vector<double> values);
 /// The mean of the middle eight tenths: robust, and yet adds up where medians do not.
 double middle_mean(std::vector<double> values);
 
-/// The mean, as whoever makes many calls pays it: with timer interrupts and the odd reordered
-/// call. The slowest half percent are the host's doing (another guest ran) and count as the next.
-double usual_mean(const std::vector<double>& values);
-
 /// What repeats of one measurement agree on.
 Figure agree(const std::vector<double>& repeats);
 
@@ -37,6 +35,43 @@ double tick_ns();
 
 /// What one stamp costs, in nanoseconds; measured once.
 double stamp_ns();
+
+/// One kind of thing that takes time away from a busy core every now and then: ticks of a clock,
+/// the host's other work.
+struct Interruption {
+    double interval = 0;  ///< nanoseconds from one to the next, mean
+    double time = 0;      ///< that one takes, in nanoseconds
+};
+
+/// What interrupts a computing thread on the core where this was first called: gaps of more than
+/// half a microsecond between two stamps during a second at full pace, by their length.
+const std::vector<Interruption>& interruptions();
+
+/// The share of time that these take.
+double interrupted_share();
+
+/// Times of one kind of call, of stretches in which the machine ran at its full pace.
+class Sample {
+  public:
+    Sample();
+
+    /// Times are added right after they were taken.
+    void add(double ns);
+
+    /// Kept ones; all, if hardly any was taken at full pace.
+    const std::vector<double>& values() const;
+
+    /// What one costs whoever makes many, what the kernel does for it later on the same core
+    /// included, and interruptions excluded; 0 if there was none.
+    double mean() const;
+
+  private:
+    bool was_full_;
+    std::int64_t began_;
+    std::vector<double> stretch_;
+    std::vector<double> kept_;
+    std::vector<double> all_;
+};
 
 using real::Child;
 using real::pin;
@@ -96,10 +131,10 @@ class Timed {
     void operator()(Call call);
 
     /// Nanoseconds of one call; 0 if there was none.
-    double typical() const { return usual_mean(times_); }
+    double mean() const { return times_.mean(); }
 
   private:
-    std::vector<double> times_;
+    Sample times_;
 };
 
 /// Runs `round` for about `seconds`, at least three times.
@@ -112,7 +147,7 @@ void repeat_for(double seconds, Round round);
 template <typename Once>
 double time_of(Once once, double seconds, int batch = 256);
 
-/// The same for calls that others interrupt or reorder now and then: their usual mean.
+/// The same for calls that are reordered or cause later work now and then: their mean.
 template <typename Once>
 double mean_time_of(Once once, double seconds);
 

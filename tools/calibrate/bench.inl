@@ -9,7 +9,7 @@ void Timed::operator()(Call call) {
     const std::uint64_t before = stamps::ticks();
     call();
     const std::uint64_t after = stamps::ticks();
-    times_.push_back(static_cast<double>(after - before) * tick_ns() - stamp_ns());
+    times_.add(static_cast<double>(after - before) * tick_ns() - stamp_ns());
 }
 
 template <typename Round>
@@ -22,8 +22,8 @@ void repeat_for(double seconds, Round round) {
 }
 
 template <typename Once>
-std::vector<double> batch_times(Once once, double seconds, int batch) {
-    std::vector<double> batches;
+Sample batch_times(Once once, double seconds, int batch) {
+    Sample batches;
     const std::uint64_t began = stamps::ticks();
     const auto limit = static_cast<std::uint64_t>(seconds * 1e9 / tick_ns());
     std::uint64_t now = began;
@@ -33,20 +33,20 @@ std::vector<double> batch_times(Once once, double seconds, int batch) {
             once();
         }
         now = stamps::ticks();
-        batches.push_back(static_cast<double>(now - start) * tick_ns() / batch);
+        batches.add(static_cast<double>(now - start) * tick_ns() / batch);
     } while (now - began < limit);
     return batches;
 }
 
 template <typename Once>
 double time_of(Once once, double seconds, int batch) {
-    return median(batch_times(once, seconds, batch));
+    return median(batch_times(once, seconds, batch).values());
 }
 
 template <typename Once>
 double mean_time_of(Once once, double seconds) {
     constexpr int batch = 8;  // calls of some microseconds each
-    return usual_mean(batch_times(once, seconds, batch));
+    return batch_times(once, seconds, batch).mean();
 }
 
 }  // namespace fusesim::calibrate

@@ -695,6 +695,8 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
     profile.cores = usable_cores();
     const int home = profile.cores.front();
     const int other = profile.cores.back();
+    pin(home);
+    profile.interruptions = interruptions();
     const double steps = plan.repeats * 2 + 1;
     double step = 0;
     progress(0, "the scheduler's turns");

@@ -52,6 +52,7 @@ struct Profile {
     std::map<std::string, LowerProfile> lower;  ///< by file system
     std::vector<std::pair<std::size_t, Figure>> copies;
     std::vector<IdleGap> idle_exit;  ///< empty on a single core
+    std::vector<Interruption> interruptions;
     std::vector<Check> checks;
     double slice = 0;      ///< nanoseconds; 0 if the kernel does not tell
     double turn = 0;       ///< nanoseconds that a hog runs before the other one's turn

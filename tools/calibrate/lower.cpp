@@ -91,12 +91,12 @@ void time_lookups(int directory, double seconds, Times& times) {
         close([&] { ::close(opened); });
         close_path([&] { ::close(fd); });
     });
-    times["lookup"] = found.typical();
-    times["lookup_missing"] = missing.typical();
-    times["stat"] = stat.typical();
-    times["open"] = open.typical();
-    times["close"] = close.typical();
-    times["close_path"] = close_path.typical();
+    times["lookup"] = found.mean();
+    times["lookup_missing"] = missing.mean();
+    times["stat"] = stat.mean();
+    times["open"] = open.mean();
+    times["close"] = close.mean();
+    times["close_path"] = close_path.mean();
 }
 
 void time_making(int directory, double seconds, Times& times) {
@@ -117,11 +117,11 @@ void time_making(int directory, double seconds, Times& times) {
         rmdir([&] { unlinkat(directory, "newdir", AT_REMOVEDIR); });
         close(held);
     });
-    times["create"] = create.typical();
-    times["unlink"] = unlink.typical();
-    times["close_unlinked"] = close_unlinked.typical();
-    times["mkdir"] = mkdir.typical();
-    times["rmdir"] = rmdir.typical();
+    times["create"] = create.mean();
+    times["unlink"] = unlink.mean();
+    times["close_unlinked"] = close_unlinked.mean();
+    times["mkdir"] = mkdir.mean();
+    times["rmdir"] = rmdir.mean();
 }
 
 void time_listing(int directory, double seconds, Times& times) {
@@ -136,9 +136,9 @@ void time_listing(int directory, double seconds, Times& times) {
         end([&] { syscall(SYS_getdents64, fd, buffer, sizeof buffer); });
         close(fd);
     });
-    times["opendir"] = opendir.typical();
-    times["readdir"] = end.typical();
-    times["readdir_entry"] = (list.typical() - end.typical()) / (listed_files + 2);
+    times["opendir"] = opendir.mean();
+    times["readdir"] = end.mean();
+    times["readdir_entry"] = (list.mean() - end.mean()) / (listed_files + 2);
 }
 
 /// Walks through the files, so that the data lies in the page cache and not in the core's.
@@ -178,8 +178,8 @@ double time_sync(int fd, double seconds, Sync sync, std::vector<double>& blocked
         const double before = cpu_ns();
         whole(sync);
         const double cpu = cpu_ns() - before;
-        computed.push_back(std::min(cpu, whole.typical()));
-        blocked.push_back(std::max(0.0, whole.typical() - cpu));
+        computed.push_back(std::min(cpu, whole.mean()));
+        blocked.push_back(std::max(0.0, whole.mean() - cpu));
     });
     return median(computed);
 }

@@ -385,6 +385,11 @@ std::string profile_yaml(const Profile& profile,
         profile.preempted > 0.5,
         autogroups(),
         placement_text(profile));
+    out += "# what takes time away from a busy core: how often, and how long\ninterruptions:\n";
+    for (const Interruption& one : profile.interruptions) {
+        out += fmt::format(
+            "  - {{interval: {}, time: {}}}\n", time_text(one.interval), time_text(one.time));
+    }
     return out + costs_text(profile) + spread_text(profile);
 }
 

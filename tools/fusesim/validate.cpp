@@ -1,7 +1,7 @@
 #include "accuracy.h"
-#include "bench.h"
 #include "commands.h"
 #include "measure.h"
+#include "pace.h"
 #include "progress.h"
 #include "report.h"
 #include "stop.h"
@@ -12,17 +12,17 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace fusesim::commands {
@@ -97,36 +97,30 @@ std::vector<Run> prepare(const validate::Suite& suite,
     return runs;
 }
 
-/// How long an empty system call takes now, in seconds, on the slowest of these cores.
-double pace(const std::vector<int>& cores) {
-    const std::vector<int> all = calibrate::usable_cores();
-    double slowest = 0;
-    for (const int core : cores) {
-        calibrate::pin(core);
-        const double ns = calibrate::time_of([] { syscall(SYS_getppid); }, 0.004);
-        slowest = std::max(slowest, ns * 1e-9);
+/// What an empty system call takes when nothing slows the machine down, in nanoseconds. Virtual
+/// machines lose a third of their pace for milliseconds to seconds: waits until calls are as fast
+/// as the host profile says, but not for ever, since this may be another machine.
+double full_pace_ns(double profile_ns, const std::atomic<bool>& stop_asked) {
+    constexpr auto patience = std::chrono::seconds(20);
+    constexpr double same = 1.05;
+    constexpr std::size_t enough = 50;
+    std::vector<double> fast;
+    std::vector<double> all;
+    const auto began = std::chrono::steady_clock::now();
+    while (fast.size() < enough && !stop_asked) {
+        all.push_back(real::empty_call_ns());
+        if (all.back() <= same * profile_ns) {
+            fast.push_back(all.back());
+        }
+        if (std::chrono::steady_clock::now() - began > patience) {
+            std::sort(all.begin(), all.end());
+            return all[all.size() / 10];
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    calibrate::run_on(all);
-    return slowest;
+    std::sort(fast.begin(), fast.end());
+    return fast.empty() ? profile_ns : fast[fast.size() / 2];
 }
-
-/// The cores that a scenario's threads are pinned to; all if some are free.
-std::vector<int> cores_of(const system::Scenario& scenario) {
-    const auto& callers = scenario.workload.affinity;
-    const auto& daemon = scenario.daemon.affinity;
-    if (!callers || !daemon) {
-        return calibrate::usable_cores();
-    }
-    std::vector<int> cores(callers->begin(), callers->end());
-    cores.insert(cores.end(), daemon->begin(), daemon->end());
-    std::sort(cores.begin(), cores.end());
-    cores.erase(std::unique(cores.begin(), cores.end()), cores.end());
-    return cores;
-}
-
-/// Virtual machines change their pace by a third within seconds. A measurement counts only if an
-/// empty call took as long before it as after it, but for this share.
-constexpr double uneven = 0.05;
 
 /// The first steps of each thread: short, and the same for both worlds.
 system::Scenario request_pass(const Run& run) {
@@ -149,36 +143,35 @@ void measure_requests(Run& run, const std::atomic<bool>& stop_asked) {
                            measure::run(request_pass(run), run.document, measure_once(stop_asked)));
 }
 
-void measure_round(Run& run, double usual, const std::atomic<bool>& stop_asked) {
+void measure_round(Run& run,
+                   double full_pace,
+                   double slowness,
+                   const std::atomic<bool>& stop_asked) {
     measure::Options how = measure_once(stop_asked);
     how.requests = false;
-    const std::vector<int> cores = cores_of(run.scenario);
-    const double before = pace(cores);
+    how.full_pace_ns = full_pace;
     const measure::Measured measured = measure::run(run.scenario, run.document, how);
-    const double after = pace(cores);
-    if (stop_asked) {
-        return;  // cut short
+    if (!stop_asked) {
+        validate::add_round(run.result.reference, measured, run.result.operation, slowness);
     }
-    const bool even = std::abs(after - before) <= uneven * std::min(before, after);
-    const double slowness = (before + after) / 2 / usual;
-    validate::add_round(run.result.reference, measured, run.result.operation, slowness, even);
 }
 
 double rounds_done(const std::vector<Run>& runs, unsigned rounds) {
     double done = 0;
     for (const Run& run : runs) {
-        done += std::min(run.result.reference.even_rounds(), rounds);
+        done += std::min(run.result.reference.good_rounds(), rounds);
     }
     return done;
 }
 
 /// The whole matrix again and again, so that a bad minute of the machine meets all cells, until
-/// each has rounds enough in which the machine kept its pace.
+/// each has rounds enough with time at the machine's full pace.
 void measure_all(std::vector<Run>& runs,
                  unsigned rounds,
-                 double usual,
+                 double full_pace,
+                 double slowness,
                  const std::atomic<bool>& stop_asked) {
-    constexpr unsigned patience = 2;
+    constexpr unsigned patience = 3;
     Progress progress("measuring");
     for (Run& run : runs) {
         measure_requests(run, stop_asked);
@@ -189,8 +182,8 @@ void measure_all(std::vector<Run>& runs,
     const double wanted = static_cast<double>(runs.size()) * rounds;
     for (unsigned sweep = 0; sweep < rounds * patience; ++sweep) {
         for (Run& run : runs) {
-            if (run.result.reference.even_rounds() < rounds) {
-                measure_round(run, usual, stop_asked);
+            if (run.result.reference.good_rounds() < rounds) {
+                measure_round(run, full_pace, slowness, stop_asked);
             }
             if (stop_asked) {
                 fmt::print(stderr, "warning: interrupted; judged is what was measured so far\n");
@@ -243,11 +236,14 @@ int validate_suites(const ValidateOptions& options) {
             throw config::Error({"command line"}, "--only leaves no cell");
         }
         const unsigned rounds = options.rounds > 0 ? options.rounds : suite.rounds;
-        measure_all(runs, rounds, host.costs.syscall.seconds(), stop_asked);
+        const double profile_ns = host.costs.syscall.seconds() * 1e9;
+        const double full_pace = full_pace_ns(profile_ns, stop_asked);
+        const double slowness = full_pace / profile_ns;
+        measure_all(runs, rounds, full_pace, slowness, stop_asked);
         simulate_all(runs);
         std::vector<validate::CellResult> results;
         for (Run& run : runs) {
-            if (!run.result.reference.rounds.empty()) {
+            if (run.result.reference.good_rounds() > 0) {
                 results.push_back(std::move(run.result));
             }
         }

@@ -26,6 +26,7 @@
 
 namespace fusesim::measure {
 
+using real::now_ns;
 using workload::NativeConfig;
 using workload::Op;
 using workload::Step;
@@ -64,12 +65,6 @@ std::string call_name(std::size_t kind) {
     return kind == close_call ? "close" : std::string(to_text(static_cast<Op>(kind)));
 }
 
-std::int64_t now_ns() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
-}
-
 double own_cost_ns() {
     constexpr int calls = 20'000;
     Latencies latencies;
@@ -89,12 +84,17 @@ double own_cost_ns() {
 /// One thread of the application.
 class Load::Thread {
   public:
-    Thread(const system::Scenario& scenario, Control& control, unsigned number, std::uint64_t seed)
+    Thread(const system::Scenario& scenario,
+           Control& control,
+           unsigned number,
+           std::uint64_t seed,
+           std::optional<double> full_pace_ns)
         : workload_(scenario.workload),
           affinity_(scenario.workload.affinity),
           control_(control),
           number_(number),
-          stream_(workload_, number, seed) {}
+          stream_(workload_, number, seed),
+          stretches_(full_pace_ns) {}
 
     ~Thread() { join(); }
 
@@ -111,13 +111,13 @@ class Load::Thread {
         }
     }
 
-    const Done& done() const { return done_; }
+    const Stretches& stretches() const { return stretches_; }
+
+    double user_s() const { return user_s_; }
+
+    double system_s() const { return system_s_; }
 
     const std::string& failure() const { return failure_; }
-
-    std::int64_t ended() const { return ended_; }
-
-    std::int64_t dropping() const { return dropping_; }
 
     std::uint64_t steps() const { return progress_.load(std::memory_order_relaxed); }
 
@@ -177,7 +177,7 @@ class Load::Thread {
     void timed(std::size_t kind, std::int64_t began) {
         const std::int64_t now = now_ns();
         if (in_window(now)) {
-            done_.calls[kind].add(now - began);
+            stretches_.add(kind, now - began);
         }
         finished_ = now;
     }
@@ -217,11 +217,9 @@ class Load::Thread {
     std::int64_t arrival_ = 0;   // of the last step, with a rate
     std::int64_t finished_ = 0;  // end of the last call
     bool counting_ = false;      // within the window
-    Done done_;
-    std::int64_t dropping_ = 0;
-    std::int64_t ended_ = 0;
-    double user_before_ = 0;
-    double system_before_ = 0;
+    Stretches stretches_;
+    double user_s_ = 0;
+    double system_s_ = 0;
     std::atomic<std::uint64_t> progress_{0};
 };
 
@@ -313,18 +311,20 @@ void Load::Thread::work_until_end() {
 void Load::Thread::begin_window() {
     rusage usage{};
     getrusage(RUSAGE_THREAD, &usage);
-    user_before_ = seconds(usage.ru_utime);
-    system_before_ = seconds(usage.ru_stime);
+    user_s_ = -seconds(usage.ru_utime);
+    system_s_ = -seconds(usage.ru_stime);
     counting_ = true;
+    stretches_.begin(control_.operations ? now_ns() : control_.warm_until.load());
 }
 
 void Load::Thread::end_window() {
-    ended_ = now_ns();
     if (counting_) {
+        const std::int64_t now = now_ns();
+        stretches_.end(control_.operations || control_.stopped() ? now : control_.until.load());
         rusage usage{};
         getrusage(RUSAGE_THREAD, &usage);
-        done_.user_s = seconds(usage.ru_utime) - user_before_;
-        done_.system_s = seconds(usage.ru_stime) - system_before_;
+        user_s_ += seconds(usage.ru_utime);
+        system_s_ += seconds(usage.ru_stime);
     }
 }
 
@@ -365,9 +365,8 @@ bool Load::Thread::work(std::int64_t until, bool counted) {
     }
     perform(step, workload_.rate ? due : now);
     if (counted || in_window(finished_)) {
-        ++done_.steps;
-        done_.read_bytes += step.op == Op::read ? step.size : 0;
-        done_.write_bytes += step.op == Op::write ? step.size : 0;
+        stretches_.add_step(step.op, step.size);
+        stretches_.go_on(finished_);
     }
     return true;
 }
@@ -382,12 +381,14 @@ void Load::Thread::compute() const {
 }
 
 void Load::Thread::drop_caches() {
-    const std::int64_t began = now_ns();
+    if (counting_) {
+        stretches_.end(now_ns());
+    }
     for (const int file : files_) {
         posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
     }
     if (counting_) {
-        dropping_ += now_ns() - began;
+        stretches_.begin(now_ns());
     }
 }
 
@@ -491,7 +492,8 @@ Load::Load(const system::Scenario& scenario,
            std::filesystem::path root,
            std::optional<std::uint64_t> operations,
            std::uint64_t seed,
-           const std::atomic<bool>* stop)
+           const std::atomic<bool>* stop,
+           std::optional<double> full_pace_ns)
     : scenario_(scenario) {
     control_.root = std::move(root);
     control_.operations = operations;
@@ -499,7 +501,7 @@ Load::Load(const system::Scenario& scenario,
     const unsigned threads = scenario.workload.threads;
     pthread_barrier_init(&control_.barrier, nullptr, threads + 1);
     for (unsigned i = 0; i < threads; ++i) {
-        threads_.push_back(std::make_unique<Thread>(scenario, control_, i, seed));
+        threads_.push_back(std::make_unique<Thread>(scenario, control_, i, seed, full_pace_ns));
     }
 }
 
@@ -580,29 +582,19 @@ void Load::end_threads() {
 Done Load::results() {
     end_threads();
     Done all;
-    std::int64_t ended = control_.window_begin;
-    double dropping = 0;
+    std::int64_t span_ns = 0;
     for (const auto& thread : threads_) {
         if (!thread->failure().empty()) {
             throw std::runtime_error(thread->failure());
         }
-        const Done& one = thread->done();
-        for (std::size_t kind = 0; kind < call_kinds; ++kind) {
-            all.calls[kind].merge(one.calls[kind]);
-        }
-        all.steps += one.steps;
-        all.read_bytes += one.read_bytes;
-        all.write_bytes += one.write_bytes;
-        all.user_s += one.user_s;
-        all.system_s += one.system_s;
-        ended = std::max(ended, thread->ended());
-        dropping += static_cast<double>(thread->dropping());
+        all.kept.merge(thread->stretches().kept());
+        span_ns += thread->stretches().span_ns();
+        all.user_s += thread->user_s();
+        all.system_s += thread->system_s();
     }
-    if (!control_.operations && !control_.stopped()) {
-        ended = control_.until;
-    }
-    dropping /= static_cast<double>(threads_.size());
-    all.window_s = (static_cast<double>(ended - control_.window_begin) - dropping) * 1e-9;
+    const auto kept_ns = static_cast<double>(all.kept.span_ns);
+    all.window_s = kept_ns / static_cast<double>(threads_.size()) * 1e-9;
+    all.kept_share = span_ns > 0 ? kept_ns / static_cast<double>(span_ns) : 0;
     return all;
 }
 

@@ -1,11 +1,10 @@
 #pragma once
 
-#include "latencies.h"
+#include "stretches.h"
 #include "system/scenario.h"
 
 #include <pthread.h>
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -19,26 +18,18 @@
 
 namespace fusesim::measure {
 
-/// Kinds of calls that are timed: workload::Op, and the close() of open and create.
-inline constexpr std::size_t call_kinds = 10;
-inline constexpr std::size_t close_call = 9;
-
 /// The name of a kind in results.
 std::string call_name(std::size_t kind);
 
 /// What the threads of one run did within its window, together.
 struct Done {
-    std::array<Latencies, call_kinds> calls;
-    std::uint64_t steps = 0;
-    std::uint64_t read_bytes = 0;
-    std::uint64_t write_bytes = 0;
-    double window_s = 0;  ///< without the time in which caches were dropped
-    double user_s = 0;    ///< on cores, of all threads
+    Tally kept;
+    double window_s =
+        0;  ///< without the time in which caches were dropped or the pace was not full
+    double kept_share = 0;  ///< of the time in which caches were not dropped
+    double user_s = 0;      ///< on cores, of all threads, in the whole window
     double system_s = 0;
 };
-
-/// Nanoseconds of CLOCK_MONOTONIC.
-std::int64_t now_ns();
 
 /// The cost of timing one call and keeping its time, in nanoseconds.
 double own_cost_ns();
@@ -48,12 +39,13 @@ double own_cost_ns();
 class Load {
   public:
     /// `operations`: that many steps of each thread instead of a duration. `seed` may differ from
-    /// the scenario's, for repeats.
+    /// the scenario's, for repeats. `full_pace_ns`: counts what is done at that pace (Stretches).
     Load(const system::Scenario& scenario,
          std::filesystem::path root,
          std::optional<std::uint64_t> operations,
          std::uint64_t seed,
-         const std::atomic<bool>* stop);
+         const std::atomic<bool>* stop,
+         std::optional<double> full_pace_ns = {});
     ~Load();
     Load(const Load&) = delete;
     Load& operator=(const Load&) = delete;

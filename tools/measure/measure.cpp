@@ -345,7 +345,8 @@ class Measurement {
                   world.mount().point(),
                   scenario.run.operations,
                   scenario.run.seed + number,
-                  options_.stop);
+                  options_.stop,
+                  options_.full_pace_ns);
         load.begin();
         load.warm_up();
         const Seconds before = cpu_of(world.mount().pid());
@@ -354,7 +355,8 @@ class Measurement {
         const Seconds after = cpu_of(world.mount().pid());
         const Done done = load.results();
         const bool cut = stopped();
-        if (done.window_s > 0 && done.steps > 0) {
+        const bool some = done.window_s > 0 && done.kept.steps > 0;
+        if (some || (options_.full_pace_ns && !cut)) {
             add_repeat(done, {after.user - before.user, after.system - before.system});
             out_.partial = out_.partial || cut;
         } else if (!cut) {
@@ -364,14 +366,18 @@ class Measurement {
 
     void add_repeat(const Done& done, const Seconds& daemon) {
         Repeat repeat;
+        const auto per_s = [&done](std::uint64_t number) {
+            return done.window_s > 0 ? static_cast<double>(number) / done.window_s : 0;
+        };
         repeat.window_s = done.window_s;
-        repeat.steps = done.steps;
-        repeat.ops_per_s = static_cast<double>(done.steps) / done.window_s;
-        repeat.read_bytes_per_s = static_cast<double>(done.read_bytes) / done.window_s;
-        repeat.write_bytes_per_s = static_cast<double>(done.write_bytes) / done.window_s;
+        repeat.kept_share = done.kept_share;
+        repeat.steps = done.kept.steps;
+        repeat.ops_per_s = per_s(done.kept.steps);
+        repeat.read_bytes_per_s = per_s(done.kept.read_bytes);
+        repeat.write_bytes_per_s = per_s(done.kept.write_bytes);
         repeat.cpu = {done.user_s, daemon.user, done.system_s + daemon.system};
         for (std::size_t kind = 0; kind < call_kinds; ++kind) {
-            const Latencies& latencies = done.calls[kind];
+            const Latencies& latencies = done.kept.calls[kind];
             if (latencies.count() > 0) {
                 repeat.operations.emplace_back(call_name(kind), operation(latencies, repeat, 1));
             }
@@ -409,7 +415,7 @@ class Measurement {
         if (stopped()) {
             return;
         }
-        out_.recorded_steps = done.steps;
+        out_.recorded_steps = done.kept.steps;
         out_.result.requests = recorded.requests;
         out_.lost_events = recorded.lost;
         if (recorded.lost > 0) {

@@ -23,6 +23,8 @@ class Unavailable : public std::runtime_error {
 struct Options {
     std::optional<unsigned> repeats;  ///< instead of run.repeat
     bool requests = true;             ///< a pass of its own records the requests
+    /// Counts only what is done while an empty system call takes no longer than this (Stretches).
+    std::optional<double> full_pace_ns;
     std::filesystem::path daemons;  ///< folder of the reference daemons; empty: beside the program
     const std::atomic<bool>* stop = nullptr;  ///< ends the run early
     /// Called now and then with the share of the work done; may be empty.
@@ -32,6 +34,7 @@ struct Options {
 /// What one repeat gave.
 struct Repeat {
     double window_s = 0;
+    double kept_share = 1;  ///< of the time, which was at full pace; the rest is not in the window
     std::uint64_t steps = 0;  ///< of all threads
     double ops_per_s = 0;
     double read_bytes_per_s = 0;

@@ -29,6 +29,11 @@ double share(std::size_t part, std::size_t whole) {
     return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
+/// Of a round with little time at full pace, too much is cut off at the ends of that time.
+bool is_good(const Reference::Round& round) {
+    return round.kept_share >= 0.25;
+}
+
 /// What the suite promises of one number.
 bool holds(const Verdict& verdict) {
     const double error = std::abs(verdict.error);
@@ -177,16 +182,14 @@ Summary summarise(const std::string& group, const std::vector<Verdict>& verdicts
 
 }  // namespace
 
-unsigned Reference::even_rounds() const {
-    return static_cast<unsigned>(
-        std::count_if(rounds.begin(), rounds.end(), [](const Round& r) { return r.even; }));
+unsigned Reference::good_rounds() const {
+    return static_cast<unsigned>(std::count_if(rounds.begin(), rounds.end(), is_good));
 }
 
 std::vector<double> Reference::values(double Round::*number) const {
-    const bool all = even_rounds() == 0;
     std::vector<double> out;
     for (const Round& round : rounds) {
-        if (all || round.even) {
+        if (is_good(round)) {
             out.push_back(round.*number);
         }
     }
@@ -201,15 +204,14 @@ void add_requests(Reference& reference, const measure::Measured& measured) {
 void add_round(Reference& reference,
                const measure::Measured& measured,
                const std::string& operation,
-               double slowness,
-               bool even) {
+               double slowness) {
     for (const measure::Repeat& repeat : measured.repeats) {
         const report::Operation* found = report::find(repeat.operations, operation);
         if (found != nullptr && found->latency) {
             reference.rounds.push_back({repeat.ops_per_s * slowness,
                                         found->latency->mean / slowness,
                                         found->latency->p99 / slowness,
-                                        even});
+                                        repeat.kept_share});
         }
     }
     reference.own_s = measured.own_ns * 1e-9;

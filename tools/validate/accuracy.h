@@ -16,7 +16,7 @@ struct Reference {
         double ops_per_s = 0;
         double mean_s = 0;  ///< of the cell's first operation
         double p99_s = 0;
-        bool even = true;  ///< the machine kept its pace
+        double kept_share = 1;  ///< of the time, in which the machine ran at its full pace
     };
 
     std::vector<Round> rounds;
@@ -24,18 +24,17 @@ struct Reference {
     std::uint64_t recorded_steps = 0;  ///< operations of that pass
     double own_s = 0;                  ///< what measuring one operation costs
 
-    unsigned even_rounds() const;
-    /// One number of all even rounds; of all rounds, if none was.
+    unsigned good_rounds() const;
+    /// One number of all good rounds.
     std::vector<double> values(double Round::*number) const;
 };
 
-/// Adds one measurement, at the pace of the host profile: times are divided by `slowness`, how much
-/// longer an empty system call took. `operation` is the name of the cell's first operation.
+/// Adds one measurement. `operation` is the name of the cell's first operation. Times are divided
+/// by `slowness`: how much slower the machine's full pace is than when the host profile was made.
 void add_round(Reference& reference,
                const measure::Measured& measured,
                const std::string& operation,
-               double slowness,
-               bool even);
+               double slowness);
 
 /// Takes over what was recorded of the requests.
 void add_requests(Reference& reference, const measure::Measured& measured);

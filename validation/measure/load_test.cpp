@@ -48,8 +48,8 @@ measure::Done run(measure::Load& load) {
 std::map<std::string, std::uint64_t> counts(const measure::Done& done) {
     std::map<std::string, std::uint64_t> out;
     for (std::size_t kind = 0; kind < measure::call_kinds; ++kind) {
-        if (done.calls[kind].count() > 0) {
-            out[measure::call_name(kind)] = done.calls[kind].count();
+        if (done.kept.calls[kind].count() > 0) {
+            out[measure::call_name(kind)] = done.kept.calls[kind].count();
         }
     }
     return out;
@@ -73,9 +73,9 @@ TEST_CASE("every thread does as many steps of each kind as it was told", "[measu
     const Ground ground(scenario);
     measure::Load load(scenario, ground.folder.path(), 20, 1, nullptr);
     const measure::Done done = run(load);
-    CHECK(done.steps == 40);
-    CHECK(done.read_bytes == 4 * 4096);
-    CHECK(done.write_bytes == 4 * 8192);
+    CHECK(done.kept.steps == 40);
+    CHECK(done.kept.read_bytes == 4 * 4096);
+    CHECK(done.kept.write_bytes == 4 * 8192);
     CHECK(done.window_s > 0);
     CHECK(counts(done) == std::map<std::string, std::uint64_t>{{"stat", 4},
                                                                {"stat_missing", 4},
@@ -101,7 +101,7 @@ TEST_CASE("a warm-up before a number of operations is not counted", "[measure]")
     const Ground ground(scenario);
     measure::Load load(scenario, ground.folder.path(), 10, 1, nullptr);
     const measure::Done done = run(load);
-    CHECK(done.steps == 10);
+    CHECK(done.kept.steps == 10);
     CHECK(counts(done)["create"] == 10);
     CHECK(entries(ground.folder.path() / "thread0") >= 16 + 10);
 }
@@ -113,9 +113,9 @@ TEST_CASE("a duration is the window, and what ends outside of it is not counted"
     measure::Load load(scenario, ground.folder.path(), std::nullopt, 1, nullptr);
     const measure::Done done = run(load);
     CHECK(done.window_s == Approx(0.3));
-    CHECK(done.steps > 0);
-    CHECK(done.steps == counts(done)["create"]);
-    CHECK(entries(ground.folder.path() / "thread0") >= 16 + done.steps);
+    CHECK(done.kept.steps > 0);
+    CHECK(done.kept.steps == counts(done)["create"]);
+    CHECK(entries(ground.folder.path() / "thread0") >= 16 + done.kept.steps);
 }
 
 TEST_CASE("latency of an open loop begins at the arrival", "[measure]") {
@@ -128,7 +128,7 @@ TEST_CASE("latency of an open loop begins at the arrival", "[measure]") {
     measure::Load load(scenario, ground.folder.path(), 500, 1, nullptr);
     const measure::Done done = run(load);
     const measure::Latencies& latencies =
-        done.calls[static_cast<std::size_t>(workload::Op::readdir)];
+        done.kept.calls[static_cast<std::size_t>(workload::Op::readdir)];
     CHECK(latencies.mean_s() * 500 > 2 * done.window_s);
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("a load that is told to stop stops", "[measure]") {
     CHECK_FALSE(load.wait(1ms));
     stop = true;
     load.finish();
-    CHECK(load.results().steps == 0);
+    CHECK(load.results().kept.steps == 0);
 }
 
 TEST_CASE("a load that nobody finishes ends with its object", "[measure]") {

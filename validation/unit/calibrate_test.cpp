@@ -135,7 +135,7 @@ TEST_CASE("calls are timed without what the clock costs, and at least three time
     int done = 0;
     calibrate::repeat_for(0, [&] { timed([&] { ++done; }); });
     CHECK(done == 3);
-    CHECK(calibrate::Timed().typical() == 0);
+    CHECK(calibrate::Timed().mean() == 0);
 }
 
 TEST_CASE("idle cores count as unavailable where woken threads stay beside their waker",

@@ -90,9 +90,9 @@ TEST_CASE("medians, bounds and changes") {
     CHECK(accuracy.changes[0].right_direction);
 }
 
-TEST_CASE("rounds in which the pace changed do not count") {
+TEST_CASE("rounds with hardly any time at full pace do not count") {
     CellResult cell = result("slow/here", {"slow", "here"}, {100, 60, 102}, 101);
-    cell.reference.rounds[1].even = false;
-    CHECK(cell.reference.even_rounds() == 2);
+    cell.reference.rounds[1].kept_share = 0.1;
+    CHECK(cell.reference.good_rounds() == 2);
     CHECK(validate::compare({cell}).verdicts[0].reference == Approx(101));
 }

@@ -1,0 +1,51 @@
+#include "stretches.h"
+
+namespace fusesim::measure {
+
+void Tally::merge(const Tally& other) {
+    for (std::size_t kind = 0; kind < call_kinds; ++kind) {
+        calls[kind].merge(other.calls[kind]);
+    }
+    steps += other.steps;
+    read_bytes += other.read_bytes;
+    write_bytes += other.write_bytes;
+    span_ns += other.span_ns;
+}
+
+void Stretches::begin(std::int64_t at) {
+    was_at_full_pace_ = at_full_pace();
+    resume(at);
+}
+
+void Stretches::resume(std::int64_t at) {
+    calls_.clear();
+    steps_ = 0;
+    read_bytes_ = 0;
+    write_bytes_ = 0;
+    began_ = at;
+}
+
+void Stretches::add_step(workload::Op op, std::uint32_t size) {
+    ++steps_;
+    read_bytes_ += op == workload::Op::read ? size : 0;
+    write_bytes_ += op == workload::Op::write ? size : 0;
+}
+
+void Stretches::end(std::int64_t at) {
+    const std::int64_t span = at - began_;
+    const bool before = was_at_full_pace_;
+    was_at_full_pace_ = at_full_pace();
+    span_ns_ += span;
+    if (!before || !was_at_full_pace_) {
+        return;
+    }
+    for (const auto& [kind, ns] : calls_) {
+        kept_.calls[kind].add(ns);
+    }
+    kept_.steps += steps_;
+    kept_.read_bytes += read_bytes_;
+    kept_.write_bytes += write_bytes_;
+    kept_.span_ns += span;
+}
+
+}  // namespace fusesim::measure
