@@ -46,7 +46,15 @@ Time StackFs::entries(const Call& call) const {
     return lower_.readdir + each * count;
 }
 
-Time StackFs::on_core(const Call& call) const {
+Time data_time(const host::LowerCosts& lower,
+               const std::vector<host::SizeCost>& rows,
+               std::uint64_t bytes,
+               const host::Memory& memory) {
+    const std::uint64_t pages = (bytes + fuse::kernel_page_bytes - 1) / fuse::kernel_page_bytes;
+    return Costs::time_by_size(rows, bytes) + memory.pages(pages, lower.memory_share);
+}
+
+Time StackFs::on_core(const Call& call, const host::Memory& memory) const {
     switch (call.opcode) {
         case Opcode::lookup:
             return call.error_reply != 0 ? lower_.lookup_missing
@@ -72,9 +80,10 @@ Time StackFs::on_core(const Call& call) const {
         case Opcode::readdirplus:
             return entries(call);
         case Opcode::read:
-            return Costs::time_by_size(lower_.read, call.reply_bytes - fuse::out_header_bytes);
+            return data_time(
+                lower_, lower_.read, call.reply_bytes - fuse::out_header_bytes, memory);
         case Opcode::write:
-            return Costs::time_by_size(lower_.write, call.size);
+            return data_time(lower_, lower_.write, call.size, memory);
         case Opcode::fsync:
             return lower_.fsync;
         default:
@@ -83,7 +92,7 @@ Time StackFs::on_core(const Call& call) const {
 }
 
 sim::Task<> StackFs::handle(host::Thread& worker, Call& call) {
-    worker.charge(on_core(call), Work::kernel);
+    worker.charge(on_core(call, worker.cpu().memory()), Work::kernel);
     if (call.opcode == Opcode::fsync) {
         const Time asleep = fsync_blocked_.draw(random_);
         if (asleep > Time()) {

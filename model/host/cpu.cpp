@@ -323,7 +323,10 @@ std::vector<std::pair<Time, sim::Distribution>> by_idle(const std::vector<IdleEx
 }  // namespace
 
 Cpu::Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed)
-    : engine_(engine), profile_(profile), random_(seed, "host.cpu") {
+    : engine_(engine),
+      profile_(profile),
+      memory_(profile.costs.memory, profile.costs.memory_run),
+      random_(seed, "host.cpu") {
     if (profile.cores == 0 || profile.costs.idle_exit.empty()) {
         throw std::invalid_argument("a host needs at least one core and one idle_exit row");
     }

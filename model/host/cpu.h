@@ -1,6 +1,7 @@
 #pragma once
 
 #include "host/fair_queue.h"
+#include "host/memory.h"
 #include "host/profile.h"
 #include "sim/engine.h"
 #include "sim/random.h"
@@ -179,6 +180,8 @@ class Cpu {
 
     const HostProfile& profile() const { return profile_; }
 
+    Memory& memory() { return memory_; }
+
     const std::vector<std::unique_ptr<Core>>& cores() const { return cores_; }
 
     void begin_window(sim::Time now);
@@ -202,6 +205,7 @@ class Cpu {
 
     sim::Engine& engine_;
     HostProfile profile_;
+    Memory memory_;
     std::vector<std::unique_ptr<Core>> cores_;
     // By how long the core had idled.
     std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_;

@@ -177,6 +177,11 @@ void bind(config::Map& map, LowerCosts& costs) {
     bind_times(map, costs, lower_costs);
     bind_sizes(map, "read", costs.read, "pread(2) of cached data, by size");
     bind_sizes(map, "write", costs.write, "pwrite(2) over cached pages, by size");
+    map.field("memory_share",
+              costs.memory_share,
+              0.0,
+              10.0,
+              "of memory_run: less where the pages of a file lie together");
     map.field("fsync_blocked",
               costs.fsync_blocked,
               Time(),
@@ -201,6 +206,8 @@ void bind(config::Map& map, Costs& c) {
         "cold_start", c.cold_start, "extra of the first work on a core, by how long it had idled");
     rising(map, "cold_start", c.cold_start);
     bind_sizes(map, "copy", c.copy, "kernel copies from and to user memory, by size");
+    bind_sizes(map, "memory", c.memory, "extra per page of data, by how much is used in turns");
+    bind_sizes(map, "memory_run", c.memory_run, "... per further page of a run");
 }
 
 void bind(config::Map& map, SchedulerConfig& c) {

@@ -69,6 +69,7 @@ struct LowerCosts {
     sim::Time readdir_entry;      ///< ... per entry
     std::vector<SizeCost> read;   ///< pread() of cached data, by size, rising; copy included
     std::vector<SizeCost> write;  ///< pwrite() over cached pages
+    double memory_share = 1;      ///< of Costs::memory_run: less where pages lie together
     sim::Time fsync;              ///< on a core, after a write of 4 KiB
     sim::Time fdatasync;
     std::vector<sim::Time> fsync_blocked;  ///< asleep: quantiles at equal steps; empty: never
@@ -89,6 +90,10 @@ struct Costs {
     std::vector<IdleExit> wake_cross_core_by_idle;  ///< the waker's cost by idle time; may be empty
     std::vector<IdleCost> cold_start;  ///< extra of the first work on a core that had idled
     std::vector<SizeCost> copy;        ///< kernel copy from or to user memory, by size, rising
+    /// What memory adds to work on a page of data that comes round after that much other data; the
+    /// costs of pages themselves hold for data in the cores' caches.
+    std::vector<SizeCost> memory;
+    std::vector<SizeCost> memory_run;  ///< the same for each further page of a run
     sim::Time page_cache_page;         ///< per page read from the page cache, beyond the copy
     sim::Time fuse_submit;             ///< caller: from VFS entry to the request on pending
     sim::Time fuse_read;               ///< daemon: fixed part of read(2) on /dev/fuse

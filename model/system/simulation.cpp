@@ -97,7 +97,9 @@ transport::DevFuseConfig dev_config(const MountConfig& mount) {
     return config;
 }
 
-vfs::MountSettings mount_settings(const MountConfig& mount, const fuse::KernelBehaviour& kernel) {
+vfs::MountSettings mount_settings(const MountConfig& mount,
+                                  const fuse::KernelBehaviour& kernel,
+                                  bool stacked) {
     vfs::MountSettings settings;
     settings.entry_timeout = *mount.entry_timeout;
     settings.attr_timeout = *mount.attr_timeout;
@@ -111,6 +113,7 @@ vfs::MountSettings mount_settings(const MountConfig& mount, const fuse::KernelBe
         mount.max_write.count / fuse::kernel_page_bytes, 1, kernel.max_max_pages));
     settings.readahead_pages = mount.max_readahead->count / fuse::kernel_page_bytes;
     settings.protocol_minor = kernel.protocol_minor;
+    settings.cached_below = stacked;
     return settings;
 }
 
@@ -120,11 +123,11 @@ class CachedBacking final : public vfs::Backing {
     explicit CachedBacking(const host::LowerCosts& lower) : lower_(lower) {}
 
     sim::Task<> read(host::Thread& thread, std::uint64_t bytes) override {
-        co_await thread.run(host::Costs::time_by_size(lower_.read, bytes));
+        co_await thread.run(daemon::data_time(lower_, lower_.read, bytes, thread.cpu().memory()));
     }
 
     sim::Task<> write(host::Thread& thread, std::uint64_t bytes) override {
-        co_await thread.run(host::Costs::time_by_size(lower_.write, bytes));
+        co_await thread.run(daemon::data_time(lower_, lower_.write, bytes, thread.cpu().memory()));
     }
 
   private:
@@ -168,7 +171,11 @@ class Stack {
                 cpu_.costs().lower.at(to_text(scenario.lower.filesystem)));
         }
         mount_ = std::make_unique<vfs::Mount>(
-            *dev_, kernel_, mount_settings(scenario.mount, kernel_), backing_.get());
+            *dev_,
+            kernel_,
+            mount_settings(
+                scenario.mount, kernel_, scenario.daemon.filesystem == DaemonConfig::Kind::stackfs),
+            backing_.get());
         native_ = std::make_unique<workload::Native>(
             *mount_,
             cpu_,

@@ -67,6 +67,7 @@ struct Inode {
         markers.clear();
         changed_tick = -1;
         times_dirty = false;
+        used.clear();
     }
 
     /// A name of this directory comes to stand for `inode`.
@@ -104,7 +105,9 @@ struct Inode {
     bool advise_readdirplus = false;
 
     // A file.
-    PageSet cached;  ///< up to date in the page cache
+    PageSet cached;            ///< up to date in the page cache
+    PageSet used;              ///< ever read or written, here or in the file system below
+    std::uint64_t filled = 0;  ///< when READs last brought pages into the cache (host::Memory)
     PageSet dirty;
     std::int64_t changed_tick = -1;  ///< of the timer, when it was written last
     bool times_dirty = false;

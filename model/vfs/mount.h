@@ -27,6 +27,7 @@ struct MountSettings {
     std::uint32_t max_write = 1u << 20;  ///< bytes of one WRITE
     std::uint32_t max_pages = 256;       ///< pages of one READ or WRITE
     std::uint64_t readahead_pages = 32;  ///< ra_pages
+    bool cached_below = false;           ///< the daemon's file system keeps all data in memory, too
     std::uint64_t dirty_limit = 8192;    ///< pages that may wait to be written, strict limit
     std::uint32_t protocol_minor = 45;
 };
@@ -165,6 +166,12 @@ class Mount {
     void fetched(Exchange& exchange);
     void written_back(Exchange& exchange);
     std::uint32_t most_bytes() const;
+    /// Pages from `offset` to `end` are in use from now on, `copies` times.
+    void use(host::Thread& thread,
+             Inode& inode,
+             std::uint64_t offset,
+             std::uint64_t end,
+             unsigned copies);
 
     sim::Time now() const { return dev_.cpu().engine().now(); }
 

@@ -37,6 +37,15 @@ std::uint32_t Mount::most_bytes() const {
     return std::min<std::uint32_t>(settings_.max_write, settings_.max_pages * page_bytes);
 }
 
+void Mount::use(
+    Thread& thread, Inode& inode, std::uint64_t offset, std::uint64_t end, unsigned copies) {
+    if (end > offset && copies > 0) {
+        const std::uint64_t first = offset / page_bytes;
+        const std::uint64_t fresh = inode.used.add(first, pages_of(end) - first);
+        thread.cpu().memory().grow(fresh * page_bytes * copies);
+    }
+}
+
 // --- reading
 
 sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes) {
@@ -47,9 +56,11 @@ sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::u
     if (asks_first && attributes_stale(inode)) {
         co_await getattr(thread, inode);
     }
+    const bool cached = !settings_.passthrough && !settings_.direct_io && !file.o_direct;
+    use(thread, inode, offset, end, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
     if (settings_.passthrough) {
         co_await backing_->read(thread, end - offset);
-    } else if (settings_.direct_io || file.o_direct) {
+    } else if (!cached) {
         co_await read_direct(thread, inode, offset, end);
     } else if (end > offset) {
         co_await read_cached(thread, file, offset / page_bytes, pages_of(end));
@@ -94,6 +105,9 @@ sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, 
         }
         thread.charge(costs().page_cache_page);
     }
+    if (const host::Memory& memory = thread.cpu().memory(); !memory.is_recent(inode.filled)) {
+        thread.charge(memory.pages(end - first));
+    }
     file.readahead.set_previous(end);
 }
 
@@ -135,8 +149,11 @@ sim::Task<> Mount::fetch(Thread& thread, Inode& inode, Readahead::Window window,
         exchange.inode = &inode;
         exchange.first = page;
         exchange.count = count;
+        host::Memory& memory = thread.cpu().memory();
+        inode.filled = memory.pass(count * page_bytes);
         thread.charge(costs().fuse_submit +
-                      times(rest(costs().readahead_page, costs().fuse_page_reply), count));
+                      times(rest(costs().readahead_page, costs().fuse_page_reply), count) +
+                      memory.pages(count));
         co_await send(thread, exchange, &Mount::fetched);
         page += count;
     }
@@ -235,10 +252,12 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
     Inode& inode = *file.inode;
     thread.charge(costs().syscall);
     co_await inode.lock.lock(thread);
+    const bool cached = !settings_.passthrough && !settings_.direct_io && !file.o_direct;
+    use(thread, inode, offset, offset + bytes, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
     if (settings_.passthrough) {
         co_await backing_->write(thread, bytes);
         inode.attributes_until = Time();
-    } else if (settings_.direct_io || file.o_direct) {
+    } else if (!cached) {
         co_await write_direct(thread, inode, offset, offset + bytes);
     } else if (settings_.writeback_cache) {
         co_await write_back(thread, inode, offset, bytes);
@@ -270,7 +289,7 @@ sim::Task<> Mount::fill_pages(
     const std::uint64_t count = pages_of(offset + bytes) - first;
     const std::uint64_t added = inode.cached.add(first, count);
     cached_pages_ += added;
-    thread.charge(times(page, count) +
+    thread.charge(times(page, count) + thread.cpu().memory().pages(count) +
                   times(rest(costs().cached_write_new_page, costs().cached_write_page), added) +
                   costs().copy_time(bytes));
     co_await thread.run();
@@ -343,7 +362,8 @@ sim::Task<> Mount::flush_dirty(Thread& thread, Inode& inode, bool wait) {
         exchange.count = count;
         exchange.call.flags.set(fuse::Flag::force);
         thread.charge(costs().fuse_submit +
-                      times(rest(costs().writeback_page, costs().fuse_page_write), count));
+                      times(rest(costs().writeback_page, costs().fuse_page_write), count) +
+                      thread.cpu().memory().pages(count));
         co_await send(thread, exchange, &Mount::written_back);
     }
     while (wait && inode.writing_back > 0) {

@@ -88,7 +88,7 @@ std::vector<Interruption> measure_interruptions() {
     double counts[std::size(gap_ends)] = {};
     double sums[std::size(gap_ends)] = {};
     double span = 0;
-    const real::Pace pace(real::fastest_call_ns(0.1));
+    const real::Pace pace(real::fastest_call_ns(1));
     bool was_full = false;
     while (span < seconds * 1e9) {
         std::vector<double> gaps;
@@ -142,7 +142,7 @@ double interrupted_share() {
 namespace {
 
 const real::Pace& usual_pace() {
-    static const real::Pace pace(real::fastest_call_ns(0.3));
+    static const real::Pace pace(real::fastest_call_ns(2));
     return pace;
 }
 
@@ -214,7 +214,7 @@ Shared::~Shared() {
 }
 
 Descriptor::Descriptor(const std::string& path, int flags)
-    : fd_(open(path.c_str(), flags | O_CLOEXEC)) {
+    : path_(path), fd_(open(path.c_str(), flags | O_CLOEXEC, 0600)) {
     if (fd_ < 0) {
         throw std::system_error(errno, std::generic_category(), path);
     }

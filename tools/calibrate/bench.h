@@ -120,7 +120,10 @@ class Descriptor {
 
     int get() const { return fd_; }
 
+    const std::string& path() const { return path_; }
+
   private:
+    std::string path_;
     int fd_;
 };
 

@@ -304,6 +304,8 @@ void explain(Values& v) {
 }
 
 const std::string pace_key = "pace of ";
+const std::string memory_key = "memory ";
+const std::string memory_run_key = "memory_run ";
 
 /// Measures something and notes for all that it adds how fast the machine was meanwhile: an empty
 /// call, before or after, whichever was slower.
@@ -360,6 +362,16 @@ void measure_requests(Values& v, const Plan& plan, const Mounts& mounts, int cor
     }
     at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_names(plan.seconds / 2)); });
     at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_cache(plan.seconds / 2)); });
+    at_pace(v, [&](Values& out) {
+        const auto rows = mounts.vfs->time_memory(plan.seconds / 2);
+        for (const VfsMounts::Reads& row : rows) {
+            const std::string bytes = std::to_string(row.pages * page);
+            const double one = row.one - rows.front().one;
+            out[memory_key + bytes] = one;
+            out[memory_run_key + bytes] =
+                (row.run - rows.front().run - one) / (VfsMounts::large_pages - 1);
+        }
+    });
 }
 
 Values measure_once(const Plan& plan, const Mounts& mounts, int core) {
@@ -506,6 +518,7 @@ class Below {
                 for (const auto& [size, time] : got.read) {
                     out[lower_key(name, "read", size)] = time;
                 }
+                out[lower_key(name, "far")] = got.far;
                 for (const auto& [size, time] : got.write) {
                     out[lower_key(name, "write", size)] = time;
                 }
@@ -638,9 +651,33 @@ void Below::conclude(const EvenPace& pace, Profile& profile) const {
         for (const auto& [size, unused] : one.seen.write) {
             out.write.emplace_back(size, agree(pace.column(lower_key(name, "write", size))));
         }
+        out.far = agree(pace.column(lower_key(name, "far")));
         out.fsync_blocked = quantiles(one.seen.fsync_blocked);
         out.fdatasync_blocked = quantiles(one.seen.fdatasync_blocked);
     }
+}
+
+/// All numbers of one kind, in order of the bytes in their keys.
+std::vector<std::pair<std::size_t, Figure>> by_bytes(const Values& typical,
+                                                     const EvenPace& pace,
+                                                     const std::string& kind) {
+    std::vector<std::pair<std::size_t, Figure>> rows;
+    for (const auto& [key, unused] : typical) {
+        if (key.compare(0, kind.size(), kind) == 0) {
+            Figure figure = agree(pace.column(key));
+            figure.value = std::max(0.0, figure.value);
+            rows.emplace_back(std::stoul(key.substr(kind.size())), figure);
+        }
+    }
+    std::sort(
+        rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    return rows;
+}
+
+double at_size(const std::vector<std::pair<std::size_t, Figure>>& rows, std::size_t bytes) {
+    const auto found = std::find_if(
+        rows.begin(), rows.end(), [bytes](const auto& row) { return row.first == bytes; });
+    return found == rows.end() ? 0 : found->second.value;
 }
 
 double spread_of(const std::vector<Values>& repeats, const std::string& key) {
@@ -672,6 +709,14 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
         if (key.compare(0, vfs.size(), vfs) == 0) {
             profile.vfs[key.substr(vfs.size())] = figure;
         }
+    }
+    profile.memory = by_bytes(typical, pace, memory_key);
+    profile.memory_run = by_bytes(typical, pace, memory_run_key);
+    for (auto& [unused, lower] : profile.lower) {
+        const double further =
+            at_size(profile.memory_run, LowerBench::far_bytes) * (VfsMounts::large_pages - 1);
+        const double own = lower.far.value - at_size(profile.memory, LowerBench::far_bytes);
+        lower.memory_share = further > 0 ? std::clamp(own / further, 0.0, 10.0) : 1;
     }
     for (const std::size_t size : copy_sizes) {
         profile.copies.emplace_back(size, agree(pace.column("copy " + std::to_string(size))));

@@ -42,6 +42,8 @@ struct LowerProfile {
     std::map<std::string, Figure> calls;  ///< nanoseconds, by key of the host profile
     std::vector<std::pair<std::size_t, Figure>> read;
     std::vector<std::pair<std::size_t, Figure>> write;
+    Figure far{};             ///< LowerTimes::far
+    double memory_share = 1;  ///< what further pages of a run cost beside Profile::memory_run
     std::vector<double> fsync_blocked;  ///< p0, p10 .. p100; empty: it never sleeps
     std::vector<double> fdatasync_blocked;
 };
@@ -51,6 +53,9 @@ struct Profile {
     std::map<std::string, Figure> vfs;          ///< the same, of its table `vfs`
     std::map<std::string, LowerProfile> lower;  ///< by file system
     std::vector<std::pair<std::size_t, Figure>> copies;
+    /// Extra of a page and of each further page of a run, by bytes in use.
+    std::vector<std::pair<std::size_t, Figure>> memory;
+    std::vector<std::pair<std::size_t, Figure>> memory_run;
     std::vector<IdleGap> idle_exit;  ///< empty on a single core
     std::vector<Interruption> interruptions;
     std::vector<Check> checks;

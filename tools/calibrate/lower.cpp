@@ -22,8 +22,8 @@ namespace fusesim::calibrate {
 namespace {
 
 constexpr std::size_t io_sizes[] = {4096, 16384, 65536, 131072, 1048576};
-/// Together beyond the caches of one core, as the files of a mount are.
-constexpr int data_files = 16;
+/// Within the caches of a core, but for the largest size; what memory adds is measured apart.
+constexpr std::size_t walked_bytes = 256u << 10;
 constexpr std::size_t file_bytes = 1u << 20;
 constexpr int listed_files = 100;
 constexpr unsigned xfs_magic = 0x58465342;  // XFS_SB_MAGIC, fs/xfs/libxfs/xfs_format.h
@@ -53,8 +53,8 @@ std::string name_of_filesystem(const std::filesystem::path& path) {
 }
 
 /// Written at once: the size of a write decides which pages some file systems take.
-void fill(const std::filesystem::path& path) {
-    const std::string data(file_bytes, 'x');
+void fill(const std::filesystem::path& path, std::size_t bytes) {
+    const std::string data(bytes, 'x');
     const int fd = open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     const bool done = pwrite(fd, data.data(), data.size(), 0) == static_cast<ssize_t>(data.size());
     fsync(fd);
@@ -62,10 +62,6 @@ void fill(const std::filesystem::path& path) {
     if (!done) {
         throw std::system_error(errno, std::generic_category(), path.string());
     }
-}
-
-std::string data_name(int number) {
-    return "data" + std::to_string(number);
 }
 
 void time_lookups(int directory, double seconds, Times& times) {
@@ -141,7 +137,6 @@ void time_listing(int directory, double seconds, Times& times) {
     times["readdir_entry"] = (list.mean() - end.mean()) / (listed_files + 2);
 }
 
-/// Walks through the files, so that the data lies in the page cache and not in the core's.
 template <typename Call>
 std::vector<std::pair<std::size_t, double>> by_size(double seconds, Call call) {
     std::vector<std::pair<std::size_t, double>> out;
@@ -149,8 +144,8 @@ std::vector<std::pair<std::size_t, double>> by_size(double seconds, Call call) {
         std::size_t at = 0;
         const double time = mean_time_of(
             [&] {
-                call(size, at / file_bytes, static_cast<off_t>(at % file_bytes));
-                at = (at + size) % (data_files * file_bytes);
+                call(size, static_cast<off_t>(at));
+                at = (at + size) % std::max(size, walked_bytes);
             },
             seconds);
         out.emplace_back(size, time);
@@ -193,10 +188,9 @@ LowerBench::LowerBench(const std::filesystem::path& parent) {
     }
     directory_ = name;
     filesystem_ = name_of_filesystem(directory_);
-    for (int i = 0; i < data_files; ++i) {
-        fill(directory_ / data_name(i));
-    }
-    fill(directory_ / "synced");
+    fill(directory_ / "data", file_bytes);
+    fill(directory_ / "far", far_bytes);
+    fill(directory_ / "synced", file_bytes);
     std::filesystem::create_directory(directory_ / "listed");
     for (int i = 0; i < listed_files; ++i) {
         std::ofstream(directory_ / "listed" / ("file" + std::to_string(i)));
@@ -212,21 +206,30 @@ LowerTimes LowerBench::measure(double seconds) const {
     LowerTimes out;
     const Descriptor directory(directory_, O_PATH | O_DIRECTORY);
     const Descriptor listed(directory_ / "listed", O_PATH | O_DIRECTORY);
-    std::vector<std::unique_ptr<Descriptor>> data;
-    for (int i = 0; i < data_files; ++i) {
-        data.push_back(std::make_unique<Descriptor>(directory_ / data_name(i), O_RDWR));
-    }
+    const Descriptor data(directory_ / "data", O_RDWR);
     const Descriptor synced(directory_ / "synced", O_RDWR);
     time_lookups(directory.get(), seconds, out.calls);
     time_making(directory.get(), seconds, out.calls);
     time_listing(listed.get(), seconds, out.calls);
     Shared memory(io_sizes[std::size(io_sizes) - 1]);
     char* buffer = memory.as<char>();
-    out.read = by_size(seconds / 2, [&](std::size_t size, std::size_t file, off_t at) {
-        static_cast<void>(!pread(data[file]->get(), buffer, size, at));
+    out.read = by_size(seconds / 2, [&](std::size_t size, off_t at) {
+        static_cast<void>(!pread(data.get(), buffer, size, at));
     });
-    out.write = by_size(seconds / 2, [&](std::size_t size, std::size_t file, off_t at) {
-        static_cast<void>(!pwrite(data[file]->get(), buffer, size, at));
+    const Descriptor far(directory_ / "far", O_RDWR);
+    off_t far_at = 0;
+    const auto read_far = [&] {
+        static_cast<void>(!pread(far.get(), buffer, far_read, far_at));
+        far_at = (far_at + static_cast<off_t>(far_read)) % static_cast<off_t>(far_bytes);
+    };
+    for (std::size_t done = 0; done < far_bytes; done += far_read) {
+        read_far();
+    }
+    const auto near = std::find_if(
+        out.read.begin(), out.read.end(), [](const auto& row) { return row.first == far_read; });
+    out.far = mean_time_of(read_far, seconds / 2) - near->second;
+    out.write = by_size(seconds / 2, [&](std::size_t size, off_t at) {
+        static_cast<void>(!pwrite(data.get(), buffer, size, at));
     });
     out.calls["fsync"] = time_sync(
         synced.get(), 4 * seconds, [&] { fsync(synced.get()); }, out.fsync_blocked);

@@ -2,6 +2,7 @@
 
 #include "vfs.h"
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -14,7 +15,8 @@ struct LowerTimes {
     Times calls;
     std::vector<std::pair<std::size_t, double>> read;   ///< of cached data, by size
     std::vector<std::pair<std::size_t, double>> write;  ///< over cached pages, by size
-    std::vector<double> fsync_blocked;                  ///< nanoseconds asleep, call by call
+    double far = 0;  ///< what a large read costs more, of far_bytes read in turns
+    std::vector<double> fsync_blocked;  ///< nanoseconds asleep, call by call
     std::vector<double> fdatasync_blocked;
 };
 
@@ -30,6 +32,9 @@ class LowerBench {
     const std::string& filesystem() const { return filesystem_; }
 
     LowerTimes measure(double seconds) const;
+
+    static constexpr std::size_t far_bytes = std::size_t{32} << 20;  ///< beyond most caches
+    static constexpr std::size_t far_read = VfsMounts::large_pages * 4096;
 
   private:
     std::filesystem::path directory_;

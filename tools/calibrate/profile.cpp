@@ -111,13 +111,15 @@ const char* const notes =
     "    direct_write. fuse_page and fuse_page_write were solved from calls of 4 and 128 KiB\n"
     "    with direct_io.\n"
     "    copy is a copy of pages in four KiB pieces in user mode, through 256 KiB. What lies in\n"
-    "    the page cache was measured through 16 files of 1 MiB: page_cache_page, readahead_page,\n"
-    "    write_through_page, drop_page and lower contain what memory beyond the core's caches\n"
-    "    costs more.\n"
+    "    the page cache was measured on 256 KiB of it. memory is what reading one cached page\n"
+    "    costs more where so much is read in no order; memory_run, each further page of 32 in a\n"
+    "    row; memory_share, what of it a file system below has, read from 32 MiB.\n"
     "    vfs is what whole calls on nullfs have beyond their requests, daemon and caller on one\n"
-    "    core and neither preempting; lower, whole calls from a warm page cache, of files larger\n"
-    "    than the caches of one core. *_blocked is elapsed less CPU time of one sync after one\n"
-    "    write of 4 KiB.\n";
+    "    core and neither preempting, of new names in long series; lower, whole calls from a warm\n"
+    "    page cache. *_blocked is elapsed less CPU time of one sync after one write of 4 KiB.\n"
+    "    interruptions were measured on a core that computed; means contain none, and nothing was\n"
+    "    measured while the machine was slower than at its best (the other half of a physical\n"
+    "    core is busy, say).\n";
 
 struct Line {
     const char* key;
@@ -243,6 +245,7 @@ std::string lower_text(const std::map<std::string, LowerProfile>& lower) {
         if (!costs.fdatasync_blocked.empty()) {
             out += indent + "fdatasync_blocked: " + list_text(costs.fdatasync_blocked) + "\n";
         }
+        out += fmt::format("{}memory_share: {:.2f}\n", indent, costs.memory_share);
         out += sizes_text("read", costs.read, indent);
         out += sizes_text("write", costs.write, indent);
     }
@@ -277,6 +280,9 @@ std::string costs_text(const Profile& profile) {
         }
     }
     out += sizes_text("copy", profile.copies, "  ");
+    out += "  # extra per page of data, by how much is used in turns\n";
+    out += sizes_text("memory", profile.memory, "  ");
+    out += sizes_text("memory_run", profile.memory_run, "  ");
     for (const Line& line : fuse_lines) {
         out += cost_line(profile, line);
     }

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <iterator>
 #include <memory>
 #include <system_error>
 #include <vector>
@@ -19,6 +21,9 @@ namespace fusesim::calibrate {
 namespace {
 
 constexpr std::size_t page = 4096;
+
+/// Of how many pages memory is measured: powers of two, within a core's caches to far beyond them.
+constexpr std::size_t memory_pages[] = {128, 512, 2048, 8192, 32'768};
 
 void time_lookup(int directory, double seconds, Times& times) {
     times["lookup"] = mean_time_of(
@@ -124,86 +129,65 @@ void time_writes(int fd, const char* data, std::size_t pages, double seconds, Ti
     times[of_pages("write_back", pages)] = write_back.mean();
 }
 
-/// Files that together are larger than the caches of a core, as those of most users are: what
-/// lies in their pages comes from memory, and that costs as much again.
-class WalkedFiles {
+/// A file walked through again and again, small enough for the caches of a core.
+class WalkedFile {
   public:
-    explicit WalkedFiles(const std::string& point) {
-        for (int i = 0; i < VfsMounts::walked_files; ++i) {
-            const std::string path = point + "/file" + std::to_string(i);
-            files_.push_back(std::make_unique<Descriptor>(path, O_RDWR | O_CREAT));
-            if (ftruncate(files_.back()->get(), bytes) != 0) {
-                throw std::system_error(errno, std::generic_category(), path);
-            }
+    explicit WalkedFile(const std::string& path) : file_(path, O_RDWR | O_CREAT) {
+        if (ftruncate(file_.get(), bytes) != 0) {
+            throw std::system_error(errno, std::generic_category(), path);
         }
     }
 
-    /// Calls with descriptor and offset, file by file, from where it stopped the last time.
+    /// Calls with descriptor and offset, from where it stopped the last time.
     template <typename Call>
     void step(std::size_t size, Call call) {
-        if (at_ + static_cast<off_t>(size) > bytes) {
-            at_ = 0;
-            file_ = (file_ + 1) % files_.size();
-        }
-        call(files_[file_]->get(), at_);
-        at_ += static_cast<off_t>(size);
+        call(file_.get(), at_);
+        at_ = (at_ + static_cast<off_t>(size)) % bytes;
     }
 
-    void advise(int advice) const {
-        for (const auto& file : files_) {
-            posix_fadvise(file->get(), 0, 0, advice);
-        }
-    }
+    void advise(int advice) const { posix_fadvise(file_.get(), 0, 0, advice); }
 
-    void rewind() {
-        at_ = 0;
-        file_ = 0;
-    }
-
-    static constexpr off_t bytes = VfsMounts::walked_pages * page;
-    static constexpr std::size_t pages = VfsMounts::walked_files * VfsMounts::walked_pages;
+    static constexpr std::size_t pages = VfsMounts::walked_pages;
 
   private:
-    std::vector<std::unique_ptr<Descriptor>> files_;
-    std::size_t file_ = 0;
+    static constexpr off_t bytes = pages * page;
+
+    Descriptor file_;
     off_t at_ = 0;
 };
 
 /// Reads of missing pages and, as it happens, drops of clean ones.
-void time_reads(WalkedFiles& files, char* data, Times& times) {
-    files.advise(POSIX_FADV_RANDOM);  // exactly one READ, and none ahead of it
-    std::vector<double> drops;
+void time_reads(WalkedFile& file, char* data, double seconds, Times& times) {
+    file.advise(POSIX_FADV_RANDOM);  // exactly one READ, and none ahead of it
+    Timed drop;
     for (const std::size_t pages : {VfsMounts::small_pages, VfsMounts::large_pages}) {
         Timed read;
-        files.rewind();
-        files.advise(POSIX_FADV_DONTNEED);
         const auto once = [&](int fd, off_t at) {
             read([&] { static_cast<void>(!pread(fd, data, pages * page, at)); });
         };
-        for (std::size_t done = 0; done < WalkedFiles::pages; done += pages) {
-            files.step(pages * page, once);
-        }
-        Timed drop;
-        drop([&] { files.advise(POSIX_FADV_DONTNEED); });
-        drops.push_back(drop.mean() / WalkedFiles::pages);
+        repeat_for(seconds, [&] {
+            drop([&] { file.advise(POSIX_FADV_DONTNEED); });
+            for (std::size_t done = 0; done < WalkedFile::pages; done += pages) {
+                file.step(pages * page, once);
+            }
+        });
         times[of_pages("read", pages)] = read.mean();
     }
-    times["drop"] = median(drops);
-    files.advise(POSIX_FADV_NORMAL);
+    times["drop"] = drop.mean() / WalkedFile::pages;
+    file.advise(POSIX_FADV_NORMAL);
 }
 
 /// Reads of pages in the cache, and writes through them.
-void time_hits(WalkedFiles& files, char* data, double seconds, Times& times) {
+void time_hits(WalkedFile& file, char* data, double seconds, Times& times) {
     constexpr std::size_t large = VfsMounts::large_pages * page;
     const auto fill = [&](int fd, off_t at) { static_cast<void>(!pread(fd, data, large, at)); };
-    files.rewind();
-    for (std::size_t done = 0; done < WalkedFiles::pages; done += VfsMounts::large_pages) {
-        files.step(large, fill);
+    for (std::size_t done = 0; done < WalkedFile::pages; done += VfsMounts::large_pages) {
+        file.step(large, fill);
     }
     for (const std::size_t pages : {VfsMounts::small_pages, VfsMounts::large_pages}) {
         const std::size_t size = pages * page;
         const auto hit = [&](int fd, off_t at) { static_cast<void>(!pread(fd, data, size, at)); };
-        times[of_pages("hit", pages)] = mean_time_of([&] { files.step(size, hit); }, seconds);
+        times[of_pages("hit", pages)] = mean_time_of([&] { file.step(size, hit); }, seconds);
     }
     // After all reads: the next one after a write asks for attributes, too.
     for (const std::size_t pages : {VfsMounts::small_pages, VfsMounts::large_pages}) {
@@ -212,7 +196,7 @@ void time_hits(WalkedFiles& files, char* data, double seconds, Times& times) {
             static_cast<void>(!pwrite(fd, data, size, at));
         };
         times[of_pages("write_through", pages)] =
-            mean_time_of([&] { files.step(size, write); }, seconds);
+            mean_time_of([&] { file.step(size, write); }, seconds);
     }
 }
 
@@ -234,6 +218,44 @@ VfsMounts::VfsMounts(const std::filesystem::path& daemon,
     known_ = mounted("entry_timeout=1000,attr_timeout=1000,files=100,no_readdirplus");
     plus_ = mounted("entry_timeout=1000,attr_timeout=1000,files=100");
     writeback_ = mounted("entry_timeout=1000,attr_timeout=1000,writeback_cache");
+
+    large_ = std::make_unique<Descriptor>(known_->point() + "/large", O_RDWR | O_CREAT);
+    const std::size_t most = memory_pages[std::size(memory_pages) - 1];
+    std::vector<char> data(VfsMounts::large_pages * page);
+    bool filled = ftruncate(large_->get(), static_cast<off_t>(most * page)) == 0;
+    for (std::size_t at = 0; filled && at < most * page; at += data.size()) {
+        filled = pread(large_->get(), data.data(), data.size(), static_cast<off_t>(at)) > 0;
+    }
+    if (!filled) {
+        throw std::system_error(errno, std::generic_category(), large_->path());
+    }
+}
+
+std::vector<VfsMounts::Reads> VfsMounts::time_memory(double seconds) const {
+    std::vector<Reads> out;
+    alignas(page) static char data[large_pages * page];
+    for (const std::size_t pages : memory_pages) {
+        Reads reads{pages};
+        std::size_t state = 1;
+        const auto one = [&] {
+            // The step of a linear congruence that meets every page of a power of two in turn.
+            state = (state * 5 + 12'345) % pages;
+            static_cast<void>(!pread(large_->get(), data, page, static_cast<off_t>(state * page)));
+        };
+        const auto run = [&] {
+            state = (state + large_pages) % pages;
+            static_cast<void>(
+                !pread(large_->get(), data, sizeof data, static_cast<off_t>(state * page)));
+        };
+        for (std::size_t i = 0; i < pages; ++i) {
+            one();
+        }
+        reads.one = mean_time_of(one, seconds);
+        state = 0;
+        reads.run = mean_time_of(run, seconds);
+        out.push_back(reads);
+    }
+    return out;
 }
 
 Times VfsMounts::time_names(double seconds) const {
@@ -254,13 +276,13 @@ Times VfsMounts::time_names(double seconds) const {
 Times VfsMounts::time_cache(double seconds) const {
     Times times;
     const Descriptor written(writeback_->file(), O_RDWR);
-    WalkedFiles walked(known_->point());
+    WalkedFile walked(known_->point() + "/walked");
     Shared memory(large_pages * page);
     char* data = memory.as<char>();
     for (const std::size_t pages : {small_pages, large_pages}) {
         time_writes(written.get(), data, pages, seconds, times);
     }
-    time_reads(walked, data, times);
+    time_reads(walked, data, seconds, times);
     const Descriptor direct(known_->file(), O_RDONLY | O_DIRECT);
     times["odirect"] =
         mean_time_of([&] { static_cast<void>(!pread(direct.get(), data, page, 0)); }, seconds);

@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace fusesim::calibrate {
 
@@ -28,13 +30,22 @@ class VfsMounts {
     /// Whole calls through the page cache, each of small and of large size: rewrite, write (of
     /// pages that are not in the cache), write_back (fsync after it), of a writeback cache, on the
     /// same pages; read (of pages that are not in the cache), hit, write_through, through files
-    /// that together are larger than the caches of a core. "rewrite 1" and "rewrite 32". Then
-    /// drop, of a page, and odirect, a read of one page.
+    /// that lie in the caches of a core. "rewrite 1" and "rewrite 32". Then drop, of a page, and
+    /// odirect, a read of one page.
     Times time_cache(double seconds) const;
 
-    static constexpr int listed_entries = 102;  ///< 100 files, "." and ".."
-    static constexpr int walked_files = 16;
-    static constexpr std::size_t walked_pages = 256;  ///< of each
+    /// Reads of cached pages by how many there are: of one, in no order, and of large_pages, one
+    /// after the other.
+    struct Reads {
+        std::size_t pages = 0;
+        double one = 0;  ///< nanoseconds
+        double run = 0;
+    };
+
+    std::vector<Reads> time_memory(double seconds) const;
+
+    static constexpr int listed_entries = 102;       ///< 100 files, "." and ".."
+    static constexpr std::size_t walked_pages = 64;  ///< 256 KiB, and a copy of them
     static constexpr std::size_t small_pages = 1;
     static constexpr std::size_t large_pages = 32;
 
@@ -43,6 +54,7 @@ class VfsMounts {
     std::unique_ptr<NullMount> known_;      ///< names and attributes stay valid
     std::unique_ptr<NullMount> plus_;       ///< lists with READDIRPLUS
     std::unique_ptr<NullMount> writeback_;  ///< with a writeback cache
+    std::unique_ptr<Descriptor> large_;     ///< a file, all of it in the page cache
 };
 
 }  // namespace fusesim::calibrate
