@@ -391,7 +391,8 @@ std::string profile_yaml(const Profile& profile,
         profile.preempted > 0.5,
         autogroups(),
         placement_text(profile));
-    out += "# what takes time away from a busy core: how often, and how long\ninterruptions:\n";
+    out += "# what takes time away from a busy core: how often, and how long\ninterruptions:";
+    out += profile.interruptions.empty() ? " []\n" : "\n";
     for (const Interruption& one : profile.interruptions) {
         out += fmt::format(
             "  - {{interval: {}, time: {}}}\n", time_text(one.interval), time_text(one.time));

@@ -23,7 +23,7 @@ namespace {
 constexpr std::size_t page = 4096;
 
 /// Of how many pages memory is measured: powers of two, within a core's caches to far beyond them.
-constexpr std::size_t memory_pages[] = {128, 512, 2048, 8192, 32'768};
+constexpr std::size_t memory_pages[] = {128, 512, 1024, 2048, 4096, 8192, 32'768};
 
 void time_lookup(int directory, double seconds, Times& times) {
     times["lookup"] = mean_time_of(

@@ -65,6 +65,10 @@ calibrate::Profile made_up() {
     below.fdatasync_blocked = gap_quantiles();
     profile.lower["tmpfs"].calls["lookup"] = {1'200, 0.01};
     profile.copies = {{64, {5, 0.01}}, {4096, {1'500, 0.02}}};
+    profile.memory = {{524'288, {0, 0.01}}, {16'777'216, {500, 0.02}}};
+    profile.memory_run = {{524'288, {0, 0.01}}, {16'777'216, {400, 0.02}}};
+    below.memory_share = 0.5;
+    profile.interruptions = {{1e6, 2'000}};
     calibrate::IdleGap gap;
     gap.idle = 3'000;
     gap.running = gap_quantiles();
@@ -118,6 +122,12 @@ TEST_CASE("the simulator reads what calls on mounts and below daemons cost", "[c
     CHECK(host.costs.vfs.readdirplus_entry == 400_ns);
     REQUIRE(host.costs.lower.size() == 2);
     const host::LowerCosts& ext4 = host.costs.lower.at("ext4");
+    CHECK(ext4.memory_share == 0.5);
+    REQUIRE(host.interruptions.size() == 1);
+    CHECK(host.interruptions.front().interval == 1_ms);
+    CHECK(host.interruptions.front().time == 2_us);
+    CHECK(host.costs.memory.back().time == 500_ns);
+    CHECK(host.costs.memory_run.back().time == 400_ns);
     CHECK(ext4.lookup == 1300_ns);
     CHECK(ext4.fdatasync == 50_us);
     CHECK(host::Costs::time_by_size(ext4.read, 4096) == 500_ns);
