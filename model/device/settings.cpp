@@ -15,6 +15,18 @@ struct Make {
     std::unique_ptr<Device> operator()(const QueueingDeviceConfig& config) {
         return std::make_unique<QueueingDevice>(engine, std::move(name), config, seed);
     }
+
+    std::unique_ptr<Device> operator()(const SsdConfig& config) {
+        return std::make_unique<Ssd>(engine, std::move(name), config, seed);
+    }
+
+    std::unique_ptr<Device> operator()(const VirtualDiskConfig& config) {
+        return std::make_unique<VirtualDisk>(engine, std::move(name), config, seed);
+    }
+
+    std::unique_ptr<Device> operator()(const RemoteStoreConfig& config) {
+        return std::make_unique<RemoteStore>(engine, std::move(name), config, seed);
+    }
 };
 
 }  // namespace
