@@ -1,5 +1,7 @@
 #include "device/ftl.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -365,6 +367,34 @@ Ftl::Move Ftl::evict(std::uint32_t d) {
         dies_[d].slc_victim,
         [this](Die& die) { return next_slc_victim(die); },
         counters_.evicted_units);
+}
+
+void Ftl::check() const {
+    std::vector<std::uint32_t> valid(blocks_.size());
+    for (std::uint64_t u = 0; u < units_; ++u) {
+        const auto unit = static_cast<Unit>(u);
+        const std::uint32_t at = entry(unit);
+        if (at == trimmed || (at == initial && layout_.empty())) {
+            continue;
+        }
+        if (at == initial) {
+            const FlashLayout::Slot slot = layout_.find(unit);
+            ++valid[slot.block * shape_.dies + slot.die];
+            continue;
+        }
+        const std::uint32_t block = (at - 2) >> slot_bits_;
+        const std::uint32_t slot = (at - 2) & ((1u << slot_bits_) - 1);
+        if (slot >= blocks_[block].written || blocks_[block].owner[slot] != unit) {
+            throw std::logic_error(fmt::format("unit {} is not where the mapping has it", unit));
+        }
+        ++valid[block];
+    }
+    for (std::uint32_t b = 0; b < blocks_.size(); ++b) {
+        if (valid[b] != blocks_[b].valid) {
+            throw std::logic_error(fmt::format(
+                "block {} holds {} valid units and counts {}", b, valid[b], blocks_[b].valid));
+        }
+    }
 }
 
 std::uint64_t Ftl::memory() const {

@@ -91,6 +91,10 @@ class Ftl {
 
     void reset_counters() { counters_ = {}; }
 
+    /// Every unit lies in one slot of a block that knows it; every block has as much valid data as
+    /// units lie in it. Throws std::logic_error otherwise. Takes time.
+    void check() const;
+
     /// Bytes that mapping and reverse mapping take in this process.
     std::uint64_t memory() const;
 

@@ -30,17 +30,20 @@ class TokenBucket {
 
     /// Takes them out at a time not before the last one.
     void take(sim::Time now, std::int64_t tokens) {
-        content_ = content(now) - tokens * scale;
+        // Tokens that were complete within this very picosecond went before the bucket overflowed.
+        const sim::Wide left = inflow(now) - tokens * scale;
+        content_ = left < rate_ ? left : content(now) - tokens * scale;
         since_ = now;
     }
 
   private:
     static constexpr sim::Wide scale = 1'000'000'000'000;
 
-    sim::Wide content(sim::Time now) const {
-        return std::min<sim::Wide>(most_,
-                                   content_ + static_cast<sim::Wide>((now - since_).ps()) * rate_);
+    sim::Wide inflow(sim::Time now) const {
+        return content_ + static_cast<sim::Wide>((now - since_).ps()) * rate_;
     }
+
+    sim::Wide content(sim::Time now) const { return std::min(most_, inflow(now)); }
 
     std::int64_t rate_;
     sim::Wide most_;

@@ -41,11 +41,8 @@ constexpr Load loads[] = {
     {"remote store", "s3-like.yaml", nullptr, 32, 0.7, 4'000'000},
 };
 
-sim::Task<> client(device::Device& device,
-                   std::uint64_t pages,
-                   double reads,
-                   unsigned id,
-                   std::uint64_t& left) {
+sim::Task<> client(
+    device::Device& device, std::uint64_t pages, double reads, unsigned id, std::uint64_t& left) {
     sim::Random random(1, "client " + std::to_string(id));
     while (left > 0) {
         --left;
