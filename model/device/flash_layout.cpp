@@ -155,13 +155,13 @@ FlashLayout::Slot FlashLayout::find(Unit unit) const {
     slot.die = die_of(unit, group);
     if (precondition_ == Precondition::filled) {
         slot.block = group / shape_.rows;
-        slot.row = group % shape_.rows;
+        slot.k = group % shape_.rows * shape_.row_units + unit % shape_.row_units;
         return slot;
     }
     const std::vector<std::uint32_t>& first = first_[slot.die];
     const auto above = std::upper_bound(first.begin(), first.end(), group);
     slot.block = static_cast<std::uint32_t>(above - first.begin() - 1);
-    slot.row = row_at(slot.die, slot.block, group - first[slot.block]);
+    slot.k = group - first[slot.block];
     return slot;
 }
 

@@ -50,7 +50,7 @@ class FlashLayout {
     struct Slot {
         std::uint32_t die = 0;
         std::uint32_t block = 0;  ///< of the die
-        std::uint32_t row = 0;    ///< of the block
+        std::uint32_t k = 0;      ///< how many units lie before it in the block
     };
 
     FlashLayout(const FlashShape& shape,

@@ -143,14 +143,24 @@ void Ftl::invalidate(Unit unit, std::uint32_t at) {
     }
     if (at == initial) {
         if (!layout_.empty()) {
-            const FlashLayout::Slot slot = layout_.find(unit);
-            drop_one(slot.block * shape_.dies + slot.die);
+            drop_initial(unit);
         }
         return;
     }
     const std::uint32_t block = (at - 2) >> slot_bits_;
     blocks_[block].owner[(at - 2) & ((1u << slot_bits_) - 1)] = none;
     drop_one(block);
+}
+
+void Ftl::drop_initial(Unit unit) {
+    const FlashLayout::Slot slot = layout_.find(unit);
+    const std::uint32_t number = slot.block * shape_.dies + slot.die;
+    Block& block = blocks_[number];
+    if (!block.owner) {
+        block.owner = std::make_unique<std::uint32_t[]>(bitmap_words(block.written));
+    }
+    block.owner[slot.k / 32] |= 1u << slot.k % 32;
+    drop_one(number);
 }
 
 void Ftl::drop_one(std::uint32_t number) {
@@ -181,6 +191,9 @@ void Ftl::place(std::uint32_t& open,
     Block& block = blocks_[number];
     const std::uint32_t from = block.written;
     for (unsigned i = 0; i < count; ++i) {
+        prefetch_owner(units[i]);
+    }
+    for (unsigned i = 0; i < count; ++i) {
         std::uint32_t& at = writable_entry(units[i]);
         invalidate(units[i], at);
         at = (number << slot_bits_ | (from + i)) + 2;
@@ -195,6 +208,15 @@ void Ftl::place(std::uint32_t& open,
     if (block.written == block_units(number)) {
         open = none;
         close(number);
+    }
+}
+
+/// Where a unit that is about to move will be struck out.
+void Ftl::prefetch_owner(Unit unit) const {
+    const std::uint32_t at = entry(unit);
+    if (at > trimmed) {
+        const Block& block = blocks_[(at - 2) >> slot_bits_];
+        __builtin_prefetch(block.owner.get() + ((at - 2) & ((1u << slot_bits_) - 1)), 1);
     }
 }
 
@@ -255,7 +277,7 @@ void Ftl::erase(std::uint32_t number) {
     Block& block = blocks_[number];
     Die& die = dies_[number % shape_.dies];
     const bool slc = is_slc(number);
-    if (block.owner) {
+    if (block.owner && !block.initial) {
         spare_owners_[slc ? 1 : 0].push_back(std::move(block.owner));
     }
     block = Block{};
@@ -304,10 +326,12 @@ unsigned Ftl::scan(Victim& victim, Unit* units, unsigned room, unsigned& rows_re
     std::uint32_t last_row = none;
     while (found < room && victim.scanned < block.written) {
         const std::uint32_t k = victim.scanned++;
-        const Unit unit = block.initial ? layout_.unit_at(die, in_die, k) : block.owner[k];
-        if (unit == none || (block.initial && entry(unit) != initial)) {
+        if (block.initial ? block.owner && (block.owner[k / 32] >> k % 32 & 1) != 0
+                          : block.owner[k] == none) {
             continue;
         }
+        const Unit unit = block.initial ? layout_.unit_at(die, in_die, k) : block.owner[k];
+        prefetch(unit);
         units[found++] = unit;
         const std::uint32_t row =
             block.initial ? layout_.row_at(die, in_die, k) : k / shape_.row_units;
@@ -403,7 +427,10 @@ std::uint64_t Ftl::memory() const {
         bytes += chunk ? sizeof(std::uint32_t) << chunk_bits : 0;
     }
     for (std::uint32_t b = 0; b < blocks_.size(); ++b) {
-        bytes += blocks_[b].owner ? sizeof(std::uint32_t) * block_units(b) : 0;
+        const Block& block = blocks_[b];
+        const std::size_t words =
+            block.initial ? bitmap_words(block.written) : std::size_t{block_units(b)};
+        bytes += block.owner ? sizeof(std::uint32_t) * words : 0;
     }
     bytes += sizeof(std::uint32_t) * (spare_owners_[0].size() * shape_.block_units() +
                                       spare_owners_[1].size() * shape_.slc_block_units());

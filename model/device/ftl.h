@@ -56,6 +56,13 @@ class Ftl {
     /// False if the unit was never written, or trimmed.
     bool find(Unit unit, Place& place) const;
 
+    /// A find() or write() of the unit follows soon: the mapping of a large drive is in no cache.
+    void prefetch(Unit unit) const {
+        if (const auto& chunk = mapping_[unit >> chunk_bits]) {
+            __builtin_prefetch(&chunk[unit & ((1u << chunk_bits) - 1)]);
+        }
+    }
+
     /// Whether the die can take a row of host data now.
     bool accepts(std::uint32_t die) const;
 
@@ -113,8 +120,9 @@ class Ftl {
         std::uint32_t previous = none;
         std::uint32_t next = none;
         State state = State::free;
-        bool initial = false;                    ///< holds what preconditioning left
-        std::unique_ptr<std::uint32_t[]> owner;  ///< unit of each slot, none if invalid
+        bool initial = false;  ///< holds what preconditioning left
+        /// Unit of each slot, none if invalid. Of an initial block one bit a unit, set if invalid.
+        std::unique_ptr<std::uint32_t[]> owner;
     };
 
     /// A block that is being emptied, and how far.
@@ -151,7 +159,10 @@ class Ftl {
 
     std::uint32_t& writable_entry(Unit unit);
     void invalidate(Unit unit, std::uint32_t entry);
+    void drop_initial(Unit unit);
     void drop_one(std::uint32_t block);
+    void prefetch_owner(Unit unit) const;
+    static std::size_t bitmap_words(std::uint32_t units) { return (units + 31) / 32; }
     void place(std::uint32_t& open,
                std::uint32_t die,
                std::vector<std::uint32_t>& free,

@@ -48,9 +48,10 @@ Ssd::Ssd(sim::Engine& engine, std::string name, const SsdConfig& config, std::ui
       to_host_(*this),
       from_host_(*this),
       row_units_(config.shape().row_units),
+      // Half of the buffer at most: a row that is not full may stay in it for ever.
       chunk_units_(std::clamp(static_cast<std::uint32_t>(most_chunk_bytes / config.unit.count),
                               1u,
-                              buffer_.capacity())) {
+                              buffer_.capacity() / 2)) {
     row_.resize(row_units_);
 }
 
@@ -67,6 +68,7 @@ void Ssd::submit(SsdCommand& command) {
                                             command.io.offset,
                                             config_.capacity.count));
     }
+    array_.ftl().prefetch(static_cast<Ftl::Unit>(command.io.offset / config_.unit.count));
     command.arrived = engine_.now();
     station_.arrive(command.arrived);
     command.queue = command.io.stream % static_cast<std::uint32_t>(queues_.size());

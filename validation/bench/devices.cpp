@@ -92,8 +92,8 @@ void measure(const Load& load, const std::string& folder) {
 }  // namespace
 
 int sc_main(int argc, char** argv) {
-    if (argc != 2) {
-        fmt::print(stderr, "usage: bench_devices CONFIGS/DEVICES\n");
+    if (argc != 2 && argc != 3) {
+        fmt::print(stderr, "usage: bench_devices CONFIGS/DEVICES [WORD IN THE NAME]\n");
         return 2;
     }
     fmt::print("{:<32} {:>8} {:>14} {:>11} {:>15} {:>9}\n",
@@ -104,7 +104,9 @@ int sc_main(int argc, char** argv) {
                "resumed/request",
                "peak MiB");
     for (const Load& load : loads) {
-        measure(load, argv[1]);
+        if (argc == 2 || std::string(load.name).find(argv[2]) != std::string::npos) {
+            measure(load, argv[1]);
+        }
     }
     return 0;
 }

@@ -64,7 +64,8 @@ TEST_CASE("a preconditioned layout puts each unit in one place and finds it ther
                     const FlashLayout::Slot slot = layout.find(unit);
                     REQUIRE(slot.die == die);
                     REQUIRE(slot.block == block);
-                    REQUIRE(slot.row == layout.row_at(die, block, k));
+                    REQUIRE(slot.k == k);
+                    REQUIRE(layout.row_at(die, block, k) < shape.rows);
                 }
             }
         }
@@ -177,7 +178,8 @@ TEST_CASE("a terabyte that nobody touched takes little memory, whatever it held"
     CHECK(ftl.memory() < 4u << 20);
     Ftl::Place place;
     CHECK(ftl.find(244'190'645, place) == (precondition != Precondition::fresh));
-    // A gigabyte written in order: four bytes a unit each way, in whole chunks and blocks.
+    // A gigabyte written in order: four bytes a unit each way, in whole chunks and blocks, and
+    // where it lay scattered over a steady drive a bit for each unit of the drive.
     std::uint32_t die = 0;
     for (std::uint32_t unit = 0; unit < 1u << 18; unit += 8) {
         write_row(ftl,
@@ -185,7 +187,7 @@ TEST_CASE("a terabyte that nobody touched takes little memory, whatever it held"
                   die,
                   {unit, unit + 1, unit + 2, unit + 3, unit + 4, unit + 5, unit + 6, unit + 7});
     }
-    CHECK(ftl.memory() < 8u << 20);
+    CHECK(ftl.memory() < (precondition == Precondition::steady ? 40u : 8u) << 20);
 }
 
 TEST_CASE("flash that is too small or too large for its addresses is refused", "[ftl]") {
