@@ -88,6 +88,8 @@ void FlashArray::on_cells(Die& die, Time span) {
     engine_.schedule(die, engine_.now() + span);
 }
 
+// Simplified: a die has one register, so it neither reads ahead nor takes in the next row while it
+// works on its cells.
 void FlashArray::on_channel(Die& die, std::uint32_t units) {
     Channel& channel = channels_[die.number % channels_.size()];
     die.transfer = unit_transfer_ * units;
@@ -160,6 +162,8 @@ bool FlashArray::start_move(Die& die) {
         die.debt -= owed ? pace.invalid : 0;
         die.move = ftl_.collect(die.number);
         if (die.move.units > 0) {
+            // Simplified: all rows are read before the channel is asked for, and no host read
+            // comes in between.
             begin(die, Work::move_out);
             on_cells(die, config_.flash.read * die.move.rows_read);
             return true;
@@ -262,6 +266,8 @@ Time FlashArray::time_of(const Ftl::Move& move) const {
     return program + config_.flash.read * move.rows_read + config_.flash.erase * move.erased;
 }
 
+// Simplified: what the firmware tidies up in a pause is done when the pause is over, as far as it
+// would have got; no command ever finds it at work.
 void FlashArray::spend_idle(Time span) {
     for (const Die& die : dies_) {
         for (Time spent; spent < span;) {

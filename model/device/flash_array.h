@@ -56,11 +56,11 @@ class FlashArray {
 
     void read(FlashTransfer& transfer);
 
-    /// The die, in turn, that takes the next row; false if none does.
-    bool choose(std::uint32_t& die);
+    /// The number of the die, in turn, that takes the next row; false if none does.
+    bool choose(std::uint32_t& number);
 
     /// Programs units that are linked in the buffer from `entries`.
-    void write(std::uint32_t die,
+    void write(std::uint32_t number,
                const Ftl::Unit* units,
                unsigned count,
                WriteBuffer::Index entries);

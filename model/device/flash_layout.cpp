@@ -180,7 +180,8 @@ std::uint32_t FlashLayout::row_at(std::uint32_t die, std::uint32_t block, std::u
         return k / shape_.row_units;
     }
     // What is left of a block lies evenly over its rows.
-    return static_cast<std::uint32_t>(std::uint64_t{k} * shape_.rows / valid(die, block));
+    return static_cast<std::uint32_t>(std::uint64_t{k} * shape_.rows /
+                                      std::max(1u, valid(die, block)));
 }
 
 }  // namespace fusesim::device

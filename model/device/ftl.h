@@ -2,6 +2,7 @@
 
 #include "device/flash_layout.h"
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -158,9 +159,9 @@ class Ftl {
     }
 
     std::uint32_t& writable_entry(Unit unit);
-    void invalidate(Unit unit, std::uint32_t entry);
+    void invalidate(Unit unit, std::uint32_t at);
     void drop_initial(Unit unit);
-    void drop_one(std::uint32_t block);
+    void drop_one(std::uint32_t number);
     void prefetch_owner(Unit unit) const;
     static std::size_t bitmap_words(std::uint32_t units) { return (units + 31) / 32; }
     void place(std::uint32_t& open,
@@ -169,10 +170,10 @@ class Ftl {
                const Unit* units,
                unsigned count);
     void open_block(std::uint32_t& open, std::uint32_t die, std::vector<std::uint32_t>& free);
-    void close(std::uint32_t block);
-    void link(std::uint32_t block);
-    void unlink(std::uint32_t block);
-    void erase(std::uint32_t block);
+    void close(std::uint32_t number);
+    void link(std::uint32_t number);
+    void unlink(std::uint32_t number);
+    void erase(std::uint32_t number);
     std::uint32_t next_victim(Die& die);
     std::uint32_t next_slc_victim(Die& die);
     unsigned scan(Victim& victim, Unit* units, unsigned room, unsigned& rows_read);
@@ -188,8 +189,9 @@ class Ftl {
     std::vector<std::unique_ptr<std::uint32_t[]>> mapping_;
     std::vector<Block> blocks_;  // block b of die d is number b * dies + d
     std::vector<Die> dies_;
-    std::vector<std::unique_ptr<std::uint32_t[]>> spare_owners_[2];  // 1: of SLC blocks
-    std::vector<Unit> row_;                                          // being moved
+    using Owners = std::vector<std::unique_ptr<std::uint32_t[]>>;
+    std::array<Owners, 2> spare_owners_;  // 1: of SLC blocks
+    std::vector<Unit> row_;               // being moved
     FlashCounters counters_;
 };
 

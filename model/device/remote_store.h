@@ -45,8 +45,8 @@ class SharedPath : private sim::Timer {
     void advance();
     void reschedule();
 
-    using Link = boost::intrusive::set_base_hook<
-        boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+    using Link =
+        boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
     /// A stream that is done when each has got `goal` bytes since the path was last empty.
     struct Stream : Link {

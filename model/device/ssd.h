@@ -86,7 +86,7 @@ class Ssd : public Device, private FlashArray::Client {
         Ssd& ssd;
         sim::Time free;
         sim::Time busy;
-        Fifo<HostQueue> turns;  // queues with something submitted, the next first
+        Fifo<HostQueue> turns;        // queues with something submitted, the next first
         std::uint64_t write_end = 0;  // where a write would be sequential
     };
 

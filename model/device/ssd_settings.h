@@ -47,7 +47,7 @@ struct SsdFlashConfig {
 };
 
 /// Blocks written with one bit per cell, which take new data until they are full; emptied when the
-/// drive is idle.
+/// drive is idle. Simplified: they are blocks of their own, never lent to the rest of the flash.
 struct SsdCacheConfig {
     config::Bytes size;
     unsigned bits = 3;  ///< per cell elsewhere: pages that a block loses

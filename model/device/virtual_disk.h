@@ -61,7 +61,7 @@ class VirtualDisk : public Device {
   private:
     /// One budget: a bucket, and one that limits the pace at which the first may be emptied.
     struct Budget {
-        Budget(std::int64_t rate, std::int64_t burst, std::optional<std::int64_t> peak);
+        Budget(std::int64_t per_second, std::int64_t burst, std::optional<std::int64_t> peak);
 
         sim::Time ready(sim::Time now, std::int64_t tokens) const;
         void take(sim::Time now, std::int64_t tokens);
