@@ -15,6 +15,10 @@ struct Make {
     std::unique_ptr<Device> operator()(const QueueingDeviceConfig& config) {
         return std::make_unique<QueueingDevice>(engine, std::move(name), config, seed);
     }
+
+    std::unique_ptr<Device> operator()(const HddConfig& config) {
+        return std::make_unique<Hdd>(engine, std::move(name), config);
+    }
 };
 
 }  // namespace

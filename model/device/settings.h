@@ -2,6 +2,7 @@
 
 #include "config/map.h"
 #include "device/device.h"
+#include "device/hdd.h"
 #include "device/queueing_device.h"
 #include "sim/engine.h"
 
@@ -19,7 +20,7 @@ namespace fusesim::device {
 /// A new kind is an alternative here, a word at the same place of `device_types`, a bind() of its
 /// config and a line in make_device().
 struct DeviceSettings {
-    using Kinds = std::variant<QueueingDeviceConfig>;
+    using Kinds = std::variant<QueueingDeviceConfig, HddConfig>;
 
     std::string name;                               ///< for people, e.g. "Seagate Savvio 15K.2"
     std::map<std::string, std::string> provenance;  ///< where the numbers come from
@@ -27,7 +28,7 @@ struct DeviceSettings {
 };
 
 inline constexpr std::array<std::string_view, std::variant_size_v<DeviceSettings::Kinds>>
-    device_types = {"queueing"};
+    device_types = {"queueing", "hdd"};
 
 void bind(config::Map& map, DeviceSettings& settings);
 
