@@ -16,6 +16,10 @@ struct Make {
         return std::make_unique<QueueingDevice>(engine, std::move(name), config, seed);
     }
 
+    std::unique_ptr<Device> operator()(const HddConfig& config) {
+        return std::make_unique<Hdd>(engine, std::move(name), config);
+    }
+
     std::unique_ptr<Device> operator()(const SsdConfig& config) {
         return std::make_unique<Ssd>(engine, std::move(name), config, seed);
     }
