@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace fusesim::device {
 
@@ -19,6 +20,12 @@ struct Io {
     std::uint64_t offset = 0;  ///< bytes
 };
 
+/// How busy a part of a device was in the measured window.
+struct Usage {
+    std::string part;
+    double utilisation = 0;
+};
+
 /// A storage device. Whoever has something to read or write waits in serve() until it is done.
 class Device {
   public:
@@ -27,6 +34,9 @@ class Device {
     virtual sim::Task<> serve(const Io& io) = 0;
     virtual const sim::Station& station() const = 0;
     virtual void begin_window(sim::Time now) = 0;
+
+    /// Parts inside that may limit it; none if the station says it all.
+    virtual std::vector<Usage> usage(sim::Time /*now*/) const { return {}; }
 };
 
 }  // namespace fusesim::device

@@ -1,8 +1,15 @@
 #include "device/queueing_device.h"
 
+#include "sim/distribution_format.h"
+
 namespace fusesim::device {
 
 using sim::Time;
+
+void bind(config::Map& map, QueueingDeviceConfig& config) {
+    map.field("servers", config.servers, 1, 65'535, "requests served at the same time");
+    map.field("service", config.service, "time that one request takes");
+}
 
 QueueingDevice::QueueingDevice(sim::Engine& engine,
                                std::string name,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "config/map.h"
 #include "device/device.h"
 #include "sim/engine.h"
 #include "sim/random.h"
@@ -11,6 +12,8 @@ struct QueueingDeviceConfig {
     unsigned servers = 1;
     sim::Distribution service;
 };
+
+void bind(config::Map& map, QueueingDeviceConfig& config);
 
 /// `servers` identical servers behind one first-come-first-served queue: M/M/c and its relatives.
 class QueueingDevice : public Device {
