@@ -209,12 +209,17 @@ void simulate_all(std::vector<Run>& runs) {
 /// What was measured where, for the head of the table.
 std::vector<std::pair<std::string, std::string>> about(const host::HostProfile& host,
                                                        const std::string& host_file,
+                                                       std::size_t judged,
                                                        std::size_t cells,
                                                        unsigned rounds) {
     return {{"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
             {"kernel", running_kernel()},
             {"host profile", host.name + " (" + (host_file.empty() ? "built in" : host_file) + ")"},
-            {"cells", std::to_string(cells)},
+            {"cells",
+             judged == cells ? std::to_string(cells)
+                             : fmt::format("{}; {} more never met the machine at its full pace",
+                                           judged,
+                                           cells - judged)},
             {"rounds", std::to_string(rounds)},
             {"fusesim", FUSESIM_VERSION}};
 }
@@ -253,8 +258,9 @@ int validate_suites(const ValidateOptions& options) {
         if (!options.out.empty()) {
             write_file(
                 options.out,
-                validate::markdown(
-                    suite.name, accuracy, about(host, options.host, results.size(), rounds)));
+                validate::markdown(suite.name,
+                                   accuracy,
+                                   about(host, options.host, results.size(), runs.size(), rounds)));
         }
         for (const validate::Verdict& verdict : accuracy.verdicts) {
             missed = missed || (!verdict.ok && !verdict.calibration);
