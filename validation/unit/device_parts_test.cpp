@@ -84,7 +84,8 @@ sim::Task<> storm(sim::Engine& engine, Ssd& ssd, int requests, int& done) {
         // Bursts, and now and then a pause in which the drive tidies up.
         const std::uint64_t pause = random.below(1000);
         if (pause < 500) {
-            co_await engine.delay(Time::from_ns(static_cast<std::int64_t>(random.below(4'000'000))));
+            co_await engine.delay(
+                Time::from_ns(static_cast<std::int64_t>(random.below(4'000'000))));
         } else if (pause == 999) {
             co_await engine.delay(50_ms);
         }
