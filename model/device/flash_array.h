@@ -83,7 +83,7 @@ class FlashArray {
     enum class Work : std::uint8_t { none, read, write, move_out, move_in, erase };
     enum class Phase : std::uint8_t { cells, channel };
 
-    struct Die : sim::Timer {
+    struct Die final : sim::Timer {
         void fire() override { array->cells_done(*this); }
 
         FlashArray* array = nullptr;
@@ -106,7 +106,7 @@ class FlashArray {
         sim::Time began;
     };
 
-    struct Channel : sim::Timer {
+    struct Channel final : sim::Timer {
         void fire() override { array->transferred(*this); }
 
         FlashArray* array = nullptr;

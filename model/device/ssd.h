@@ -17,7 +17,7 @@ namespace fusesim::device {
 class Ssd;
 
 /// One command inside a drive, from submission to completion.
-struct SsdCommand : sim::Timer {
+struct SsdCommand final : sim::Timer {
     enum class Phase : std::uint8_t { fetched, partial_units, transfer, finished };
 
     SsdCommand(Ssd& drive, const Io& request) : ssd(drive), io(request) {}
@@ -78,7 +78,7 @@ class Ssd : public Device, private FlashArray::Client {
     };
 
     /// The firmware, which takes one command after another from the host queues in turn.
-    struct Controller : sim::Timer {
+    struct Controller final : sim::Timer {
         explicit Controller(Ssd& drive) : ssd(drive) {}
 
         void fire() override { ssd.fetch_next(); }
@@ -91,7 +91,7 @@ class Ssd : public Device, private FlashArray::Client {
     };
 
     /// Carries data in one direction, or in both by turns.
-    struct Link : sim::Timer {
+    struct Link final : sim::Timer {
         explicit Link(Ssd& drive) : ssd(drive) {}
 
         void fire() override { ssd.carried(*this); }

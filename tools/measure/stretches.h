@@ -51,7 +51,7 @@ class Stretches {
     void go_on(std::int64_t now) {
         if (now - began_ >= real::Pace::stretch_ns) {
             end(now);
-            resume(real::now_ns());
+            resume(pace_ ? real::now_ns() : now);  // looking takes time
         }
     }
 
