@@ -277,7 +277,7 @@ void Hdd::read(Command& command) {
                                   ? std::min<std::uint64_t>(passed_, segment_sectors_ - 1)
                                   : 0);
     }
-    host_free_ = to_host(std::max(from, host_free_), there, command.count);
+    host_free_ = to_host(std::max(from, host_free_), there);
     command.done = host_free_ + controller.read_completion;
 
     segment->end = end;
@@ -448,9 +448,8 @@ Time Hdd::available(std::uint32_t count) const {
 
 /// The end of a transfer that begins at `from`: `there` sectors are in the buffer, the others come
 /// as pieces_ say; each crosses when it is there and the one before has crossed.
-Time Hdd::to_host(Time from, std::uint32_t there, std::uint32_t count) {
+Time Hdd::to_host(Time from, std::uint32_t there) {
     Time end = from + read_sector_ * there;
-    count -= there;
     for (const Piece& piece : pieces_) {
         // The later of three: the way was busy, or waited for the first sector, or for the last.
         const Time first = piece.begin + layout_.pass(1, piece.per_track);

@@ -139,7 +139,7 @@ class Hdd : public Device {
                            std::uint64_t sector,
                            std::uint32_t count,
                            sim::Time data_from);
-    sim::Time to_host(sim::Time from, std::uint32_t first, std::uint32_t count);
+    sim::Time to_host(sim::Time from, std::uint32_t there);
     sim::Time available(std::uint32_t count) const;
 
     void catch_up(sim::Time now);
