@@ -19,6 +19,10 @@ struct Make {
     std::unique_ptr<Device> operator()(const HddConfig& config) {
         return std::make_unique<Hdd>(engine, std::move(name), config);
     }
+
+    std::unique_ptr<Device> operator()(const PmemConfig& config) {
+        return std::make_unique<Pmem>(engine, std::move(name), config, seed);
+    }
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "config/map.h"
 #include "device/device.h"
 #include "device/hdd.h"
+#include "device/pmem.h"
 #include "device/queueing_device.h"
 #include "sim/engine.h"
 
@@ -20,7 +21,7 @@ namespace fusesim::device {
 /// A new kind is an alternative here, a word at the same place of `device_types`, a bind() of its
 /// config and a line in make_device().
 struct DeviceSettings {
-    using Kinds = std::variant<QueueingDeviceConfig, HddConfig>;
+    using Kinds = std::variant<QueueingDeviceConfig, HddConfig, PmemConfig>;
 
     std::string name;                               ///< for people, e.g. "Seagate Savvio 15K.2"
     std::map<std::string, std::string> provenance;  ///< where the numbers come from
@@ -28,7 +29,7 @@ struct DeviceSettings {
 };
 
 inline constexpr std::array<std::string_view, std::variant_size_v<DeviceSettings::Kinds>>
-    device_types = {"queueing", "hdd"};
+    device_types = {"queueing", "hdd", "pmem"};
 
 void bind(config::Map& map, DeviceSettings& settings);
 
