@@ -136,7 +136,7 @@ void Hdd::submit(Command& command, const Io& io) {
     } else if (command.work == Work::write_cached && room_for(command)) {
         write_cached(command);
     } else if (pending_.empty() && (arms_free_ <= command.received || config_.queue.depth == 1)) {
-        dispatch(command);
+        dispatch(command, segment);
     } else {
         wait_for_arms(command);
         return;
@@ -161,7 +161,7 @@ void Hdd::next_command() {
         if (segment != nullptr && segment->end >= command.sector + command.count) {
             hit(command, *segment);
         } else {
-            dispatch(command);
+            dispatch(command, segment);
         }
         engine_.schedule(command, command.done);
     }
@@ -170,14 +170,25 @@ void Hdd::next_command() {
     }
 }
 
+/// The command whose first sector passes under its head soonest, or the one that came first.
 Hdd::Command& Hdd::choose() {
-    if (config_.queue.scheduling == HddQueue::Scheduling::fcfs) {
+    if (config_.queue.scheduling == HddQueue::Scheduling::fcfs ||
+        &pending_.front() == &pending_.back()) {
         return pending_.front();
     }
+    const Time now = engine_.now();
+    phase_ = layout_.phase(now);
     Command* best = nullptr;
     Time least;
     for (Command& command : pending_) {
-        const Time time = positioning(command);
+        const bool writes_back = command.work == Work::flush || command.work == Work::write_cached;
+        const HddPlace* place = &command.place;
+        Time wait = std::max(Time(), command.ready - now);
+        if (writes_back && !dirty_.empty()) {
+            place = &dirty_[nearest_dirty(now)].place;  // at the same phase
+            wait = Time();
+        }
+        const Time time = positioning(*place, command.work != Work::read, wait);
         if (best == nullptr || time < least) {
             best = &command;
             least = time;
@@ -186,38 +197,45 @@ Hdd::Command& Hdd::choose() {
     return *best;
 }
 
-/// From now until the first sector of the command passes under its head.
-Time Hdd::positioning(const Command& command) const {
-    if (command.work == Work::flush || (command.work == Work::write_cached && !dirty_.empty())) {
-        const Dirty& oldest = dirty_.front();
-        const Time there = engine_.now() + move(oldest.place, true, true);
-        return there - engine_.now() + layout_.latency(oldest.place, there);
+/// From phase_ on, after waiting so long, until the place passes under its head.
+Time Hdd::positioning(const HddPlace& place, bool write, Time wait) const {
+    const Time span = wait + move(place, write, true);
+    const Time revolution = layout_.revolution();
+    Time phase = phase_ + span;
+    if (phase >= revolution) {
+        phase -= revolution;
+        if (phase >= revolution) {
+            phase = layout_.phase(phase);
+        }
     }
-    const Time start = std::max(engine_.now(), command.ready);
-    const Time there = start + move(command.place, command.work != Work::read, true);
-    return there - engine_.now() + layout_.latency(command.place, there);
+    return span + layout_.latency(place, phase);
 }
 
 /// Does what the command needs the arms for; they are free.
-void Hdd::dispatch(Command& command) {
+void Hdd::dispatch(Command& command, Segment* segment) {
     switch (command.work) {
         case Work::read:
-            read(command);
+            read(command, segment);
             break;
         case Work::write_through:
             write_through(command);
             break;
         case Work::write_cached:
-            // The buffer is full of cached writes: the oldest goes to the medium first.
-            if (!room_for(command)) {
+            // The buffer is full of cached writes: one of them must be on the medium first.
+            if (dirty_.size() >= config_.buffer.write_segments) {
                 reading_ahead_ = false;
-                write_back(0, std::max({arms_free_, engine_.now(), dirty_.front().ready}));
-                command.ready = std::max(command.ready, arms_free_);
+                write_back_next(engine_.now());
+            }
+            if (!room_for(command)) {
+                command.ready = std::max(command.ready, written_back_);
             }
             write_cached(command);
             break;
         case Work::flush:
-            write_back_all(engine_.now());
+            reading_ahead_ = false;
+            while (!dirty_.empty()) {
+                write_back_next(engine_.now());
+            }
             command.done = std::max(command.ready, arms_free_);
             break;
         case Work::none:
@@ -240,6 +258,7 @@ void Hdd::hit(Command& command, Segment& segment) {
                 reading_ahead_ = true;
                 ahead_ = static_cast<std::size_t>(&segment - segments_.data());
                 ahead_at_ = engine_.now() + of(controller.read_miss, command);
+                ahead_place_ = layout_.place(segment.end);
             }
         }
     }
@@ -249,22 +268,25 @@ void Hdd::hit(Command& command, Segment& segment) {
     command.done = host_free_ + controller.read_completion;
 }
 
-/// A read of which not all is in the buffer.
-void Hdd::read(Command& command) {
+/// A read of which not all is in the buffer; `segment` holds its first part, if any does.
+void Hdd::read(Command& command, Segment* segment) {
     ++counters_.read_misses;
     const HddController& controller = config_.controller;
     const std::uint64_t end = command.sector + command.count;
-    Segment* segment = find(command.sector);
     const Time start = std::max(command.ready, arms_free_);
     Time from;
     std::uint32_t there = 0;  // sectors in the buffer already
     if (segment != nullptr) {
         there = static_cast<std::uint32_t>(segment->end - command.sector);
         const bool ongoing = reading_ahead_ && &segments_[ahead_] == segment;
-        read_medium(ongoing ? ahead_at_ : start, segment->end, command.count - there, !ongoing);
+        read_medium(ongoing ? ahead_at_ : start,
+                    ongoing ? ahead_place_ : layout_.place(segment->end),
+                    segment->end,
+                    command.count - there,
+                    !ongoing);
         from = std::max(command.answer + controller.data_preparation, segment->complete);
     } else {
-        read_medium(start, command.sector, command.count, true);
+        read_medium(start, command.place, command.sector, command.count, true);
         const auto share = static_cast<std::uint32_t>(
             config_.buffer.read_watermark.value *
             static_cast<double>(std::min<std::uint64_t>(segment_sectors_, command.count)));
@@ -272,10 +294,10 @@ void Hdd::read(Command& command) {
         from = std::max(available(std::max(1u, share)), disconnected) + controller.phases.reselect +
                controller.data_preparation;
         segment = &add_segment(false);
-        segment->first =
-            command.sector - (config_.buffer.free_reads
-                                  ? std::min<std::uint64_t>(passed_, segment_sectors_ - 1)
-                                  : 0);
+        segment->first = command.sector;
+        if (config_.buffer.free_reads) {
+            segment->first -= std::min<std::uint64_t>(passed_, segment_sectors_ - 1);
+        }
     }
     host_free_ = to_host(std::max(from, host_free_), there);
     command.done = host_free_ + controller.read_completion;
@@ -286,16 +308,21 @@ void Hdd::read(Command& command) {
     if (segment->end - segment->first > segment_sectors_) {
         segment->first = segment->end - segment_sectors_;
     }
-    segment->stop = std::max(end, read_ahead_end(command.sector, command.count, segment->first));
+    segment->stop = read_ahead_end(command.sector, command.count, segment->first);
     use(*segment);
     reading_ahead_ = segment->stop > end;
     ahead_ = static_cast<std::size_t>(segment - segments_.data());
     ahead_at_ = arms_free_;
+    ahead_place_ = behind_;
 }
 
 bool Hdd::room_for(const Command& command) const {
-    if (dirty_.size() < config_.buffer.write_segments) {
+    const std::size_t on_its_way = written_back_ > engine_.now() ? 1 : 0;
+    if (dirty_.size() + on_its_way < config_.buffer.write_segments) {
         return true;
+    }
+    if (dirty_.empty()) {
+        return false;
     }
     const Dirty& last = dirty_.back();
     return last.first + last.count == command.sector &&
@@ -360,7 +387,7 @@ void Hdd::write_through(Command& command) {
         reselect = phases.reselect_again;
     }
     host_free_ = data + write_sector_ * command.count;
-    arms_free_ = write_medium(start, command.sector, command.count, data);
+    arms_free_ = write_medium(start, command.place, command.sector, command.count, data);
     command.done =
         std::max(arms_free_, host_free_ + disconnect) + reselect + controller.write_completion;
     drop_overlapping(command.sector, command.sector + command.count);
@@ -397,38 +424,43 @@ Time Hdd::move(const HddPlace& to, bool write, bool first) const {
 }
 
 /// Moves to the sectors and reads them: fills pieces_, and moves the arms on in place and time.
-void Hdd::read_medium(Time at, std::uint64_t sector, std::uint64_t count, bool first_of_command) {
+void Hdd::read_medium(
+    Time at, HddPlace place, std::uint64_t sector, std::uint32_t count, bool first_of_command) {
     pieces_.clear();
-    bool first = true;
-    while (count > 0) {
-        const HddPlace place = layout_.place(sector);
-        const auto sectors = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, place.left));
-        const Time landed = at + move(place, false, first && first_of_command);
-        const Time wait = layout_.latency(place, landed);
-        const std::uint32_t per_track = place.sectors_per_track;
-        if (first) {
-            const auto passing =
-                static_cast<std::uint32_t>(wait.ps() * per_track / layout_.revolution().ps());
-            passed_ = std::min(passing, per_track - place.left);
+    for (;;) {
+        const std::uint32_t sectors = std::min(count, place.left);
+        const Time landed = at + move(place, false, first_of_command);
+        const Time wait = layout_.latency(place, layout_.phase(landed));
+        if (config_.buffer.free_reads && pieces_.empty()) {
+            passed_ = std::min(place.passed_in(wait), place.in_track);
         }
-        Piece piece{landed + wait, sectors, sectors, per_track};
+        Piece piece;
+        piece.begin = landed + wait;
+        piece.one = place.pass(1);
+        piece.sectors = sectors;
+        piece.late = sectors;
         if (config_.buffer.zero_latency) {
             const Time ago = layout_.revolution() - wait;
-            if (ago < layout_.pass(sectors, per_track)) {
+            if (ago < place.pass(sectors)) {
                 // It landed within: the rest of the track's part first, its beginning afterwards.
-                piece.late = static_cast<std::uint32_t>(std::min<std::int64_t>(
-                    sectors, ago.ps() * per_track / layout_.revolution().ps() + 1));
+                piece.late = std::min(sectors, place.passed_in(ago) + 1);
             }
         }
+        piece.last = piece.begin + place.pass(piece.late);
         pieces_.push_back(piece);
-        at = piece.begin + layout_.pass(piece.late, per_track);
+        at = piece.last;
         cylinder_ = place.cylinder;
         head_ = place.head;
+        place = layout_.beyond(place, sector, sectors);
         sector += sectors;
         count -= sectors;
-        first = false;
+        first_of_command = false;
+        if (count == 0) {
+            break;
+        }
     }
     arms_free_ = at;
+    behind_ = place;
 }
 
 /// When the first `count` sectors of pieces_ are in the buffer.
@@ -436,8 +468,7 @@ Time Hdd::available(std::uint32_t count) const {
     Time at;
     for (const Piece& piece : pieces_) {
         const std::uint32_t wanted = std::min(count, piece.sectors);
-        at =
-            std::max(at, piece.begin + layout_.pass(std::min(wanted, piece.late), piece.per_track));
+        at = std::max(at, wanted < piece.late ? piece.begin + piece.one * wanted : piece.last);
         count -= wanted;
         if (count == 0) {
             break;
@@ -448,22 +479,21 @@ Time Hdd::available(std::uint32_t count) const {
 
 /// The end of a transfer that begins at `from`: `there` sectors are in the buffer, the others come
 /// as pieces_ say; each crosses when it is there and the one before has crossed.
-Time Hdd::to_host(Time from, std::uint32_t there) {
+Time Hdd::to_host(Time from, std::uint32_t there) const {
     Time end = from + read_sector_ * there;
     for (const Piece& piece : pieces_) {
         // The later of three: the way was busy, or waited for the first sector, or for the last.
-        const Time first = piece.begin + layout_.pass(1, piece.per_track);
-        const Time last = piece.begin + layout_.pass(piece.late, piece.per_track);
         end = std::max({end + read_sector_ * piece.sectors,
-                        first + read_sector_ * piece.sectors,
-                        last + read_sector_ * (piece.sectors - piece.late + 1)});
+                        piece.begin + piece.one + read_sector_ * piece.sectors,
+                        piece.last + read_sector_ * (piece.sectors - piece.late + 1)});
     }
     return end;
 }
 
 /// Moves to the sectors and writes them; their data arrive one after the other from `data_from`
 /// on. A sector whose data are late waits for the next revolution.
-Time Hdd::write_medium(Time at, std::uint64_t sector, std::uint32_t count, Time data_from) {
+Time Hdd::write_medium(
+    Time at, HddPlace place, std::uint64_t sector, std::uint32_t count, Time data_from) {
     ++counters_.media_writes;
     const HddBuffer& buffer = config_.buffer;
     const bool is_long = buffer.long_write > 0 && count >= buffer.long_write;
@@ -472,135 +502,125 @@ Time Hdd::write_medium(Time at, std::uint64_t sector, std::uint32_t count, Time 
     const Time revolution = layout_.revolution();
     const Time all_data = data_from + write_sector_ * count;
     std::uint32_t written = 0;
-    bool first = true;
-    while (written < count) {
-        const HddPlace place = layout_.place(sector + written);
-        const std::uint32_t per_track = place.sectors_per_track;
+    for (;;) {
         std::uint32_t here = std::min(count - written, place.left);
-        const Time landed = at + move(place, true, first);
-        const Time wait = layout_.latency(place, landed);
+        const std::uint32_t end = written + here;
+        const Time landed = at + move(place, true, written == 0);
+        const Time wait = layout_.latency(place, layout_.phase(landed));
         at = landed + wait;
         cylinder_ = place.cylinder;
         head_ = place.head;
-        first = false;
         const Time ago = revolution - wait;
-        if (buffer.zero_latency && landed >= all_data && ago < layout_.pass(here, per_track)) {
-            const std::int64_t passed = ago.ps() * per_track / revolution.ps() + 1;
-            at += layout_.pass(std::min<std::uint64_t>(here, static_cast<std::uint64_t>(passed)),
-                               per_track);
-            written += here;
-            continue;
+        if (at >= all_data) {
+            const bool within = buffer.zero_latency && landed >= all_data && ago < place.pass(here);
+            at += place.pass(within ? std::min(here, place.passed_in(ago) + 1) : here);
+            here = 0;
         }
-        const Time pass = layout_.pass(1, per_track);
         while (here > 0) {
             const Time needed =
-                data_from + write_sector_ * std::max<std::int64_t>(enough, written + 1);
+                data_from + write_sector_ * std::max<std::int64_t>(enough, end - here + 1);
             if (at < needed) {
                 at += whole(needed - at, revolution);
             }
             std::uint32_t now = here;
-            if (write_sector_ > pass && at < all_data) {
-                const Time ahead = at - (data_from + write_sector_ * (written + 1));
-                const std::int64_t in_time = ahead.ps() / (write_sector_ - pass).ps() + 1;
+            if (write_sector_ > place.pass(1) && at < all_data) {
+                const Time ahead = at - (data_from + write_sector_ * (end - here + 1));
+                const std::int64_t in_time = ahead.ps() / (write_sector_ - place.pass(1)).ps() + 1;
                 now = static_cast<std::uint32_t>(std::min<std::int64_t>(here, in_time));
             }
-            at += layout_.pass(now, per_track);
+            at += place.pass(now);
             here -= now;
-            written += now;
         }
+        if (end == count) {
+            return at;
+        }
+        place = layout_.beyond(place, sector + written, end - written);
+        written = end;
     }
-    return at;
 }
 
 /// What the drive did by itself until now.
 void Hdd::catch_up(Time now) {
     while (!dirty_.empty()) {
-        Time at = Time::max();
-        for (const Dirty& dirty : dirty_) {
-            at = std::min(at, dirty.ready);
-        }
-        at = std::max(at, arms_free_);
-        if (at >= now || !pending_.empty()) {
+        if (write_back_time() >= now || !pending_.empty()) {
             return;
         }
-        write_back(nearest_dirty(at), at);
+        write_back_next(Time());
     }
     read_ahead(now);
 }
 
-std::size_t Hdd::nearest_dirty(Time at) const {
+/// When the arms could begin with a cached write: the first one came first.
+Time Hdd::write_back_time() const {
+    return std::max(dirty_.front().ready, arms_free_);
+}
+
+/// The cached write that is nearest goes to the medium, not before `earliest`.
+void Hdd::write_back_next(Time earliest) {
+    const Time at = std::max(earliest, write_back_time());
+    const auto nearest = dirty_.begin() + static_cast<std::ptrdiff_t>(nearest_dirty(at));
+    const Dirty dirty = *nearest;
+    dirty_.erase(nearest);
+    arms_free_ = write_medium(at, dirty.place, dirty.first, dirty.count, dirty.data_from);
+    written_back_ = arms_free_;
+}
+
+std::size_t Hdd::nearest_dirty(Time at) {
+    phase_ = layout_.phase(at);
     std::size_t best = 0;
     Time least = Time::max();
-    for (std::size_t i = 0; i < dirty_.size(); ++i) {
-        if (dirty_[i].ready <= at) {
-            const Time there = at + move(dirty_[i].place, true, true);
-            const Time time = there - at + layout_.latency(dirty_[i].place, there);
-            if (time < least) {
-                least = time;
-                best = i;
-            }
+    for (std::size_t i = 0; i < dirty_.size() && dirty_[i].ready <= at; ++i) {
+        const Time time = positioning(dirty_[i].place, true, Time());
+        if (time < least) {
+            least = time;
+            best = i;
         }
     }
     return best;
 }
 
-void Hdd::write_back(std::size_t index, Time at) {
-    const Dirty dirty = dirty_[index];
-    dirty_.erase(dirty_.begin() + static_cast<std::ptrdiff_t>(index));
-    arms_free_ = write_medium(at, dirty.first, dirty.count, dirty.data_from);
-}
-
-void Hdd::write_back_all(Time at) {
-    reading_ahead_ = false;
-    while (!dirty_.empty()) {
-        at = std::max(at, arms_free_);
-        Time ready = Time::max();
-        for (const Dirty& dirty : dirty_) {
-            ready = std::min(ready, dirty.ready);
-        }
-        at = std::max(at, ready);
-        write_back(nearest_dirty(at), at);
-    }
-}
-
 /// Fills the segment that is read ahead with what passed under the head until then.
 void Hdd::read_ahead(Time until) {
-    if (!reading_ahead_) {
+    if (!reading_ahead_ || until <= ahead_at_) {
         return;
     }
     Segment& segment = segments_[ahead_];
-    while (segment.end < segment.stop) {
-        const HddPlace place = layout_.place(segment.end);
+    for (;;) {
+        const HddPlace& place = ahead_place_;
         const Time landed = ahead_at_ + move(place, false, false);
-        const Time begin = landed + layout_.latency(place, landed);
-        if (begin >= until) {
-            return;
+        const Time begin = landed + layout_.latency(place, layout_.phase(landed));
+        const auto wanted = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(place.left, segment.stop - segment.end));
+        std::uint32_t read = wanted;
+        if (begin + place.pass(wanted) > until) {
+            read = begin < until ? place.passed_in(until - begin) : 0;
         }
-        const Time span = std::min(until - begin, layout_.revolution());
-        const std::uint64_t wanted =
-            std::min<std::uint64_t>(place.left, segment.stop - segment.end);
-        const auto passed = static_cast<std::uint64_t>(span.ps() * place.sectors_per_track /
-                                                       layout_.revolution().ps());
-        const std::uint64_t read = std::min(wanted, passed);
         if (read == 0) {
             return;
         }
         cylinder_ = place.cylinder;
         head_ = place.head;
-        ahead_at_ = begin + layout_.pass(read, place.sectors_per_track);
+        ahead_at_ = begin + place.pass(read);
+        const std::uint64_t from = segment.end;
         segment.end += read;
         if (segment.end - segment.first > segment_sectors_) {
             segment.first = segment.end - segment_sectors_;
         }
+        if (segment.end == segment.stop) {
+            reading_ahead_ = false;
+            return;
+        }
+        ahead_place_ = layout_.beyond(place, from, read);
         if (read < wanted) {
             return;
         }
     }
-    reading_ahead_ = false;
 }
 
 /// Where the read-ahead after a read ends; `first` is the first sector of its segment.
-std::uint64_t Hdd::read_ahead_end(std::uint64_t sector, std::uint64_t count, std::uint64_t first) {
+std::uint64_t Hdd::read_ahead_end(std::uint64_t sector,
+                                  std::uint64_t count,
+                                  std::uint64_t first) const {
     const std::uint64_t end = sector + count;
     std::uint64_t stop = end;
     switch (config_.buffer.read_ahead) {
@@ -610,20 +630,21 @@ std::uint64_t Hdd::read_ahead_end(std::uint64_t sector, std::uint64_t count, std
             if (end < layout_.sectors()) {
                 // A stream that came from the track before gets the next one as well.
                 const HddPlace place = layout_.place(end);
-                const std::uint64_t track = end - (place.sectors_per_track - place.left);
-                stop = end + place.left + (first < track ? place.sectors_per_track : 0);
+                const std::uint64_t track = end - place.in_track;
+                stop = end + place.left + (first < track ? place.in_track + place.left : 0);
             }
             break;
         case HddBuffer::ReadAhead::segment:
+            // A request that fills the segment leaves all of it free once the host has it.
             stop = most_read_ahead_ > 0       ? end + most_read_ahead_
                    : count < segment_sectors_ ? sector + segment_sectors_
-                                              : end;
+                                              : end + segment_sectors_;
             break;
     }
     return std::min(stop, layout_.sectors());
 }
 
-/// The segment that holds the sector, the one used last if several do.
+/// The segment that holds the sector, or is about to; the one used last if several do.
 Hdd::Segment* Hdd::find(std::uint64_t sector) {
     Segment* found = nullptr;
     for (Segment& segment : segments_) {
@@ -632,9 +653,13 @@ Hdd::Segment* Hdd::find(std::uint64_t sector) {
             found = &segment;
         }
     }
+    if (reading_ahead_ && config_.buffer.almost_hits && segments_[ahead_].end == sector) {
+        found = &segments_[ahead_];
+    }
     return found;
 }
 
+/// A segment for something new: the one that has not been used for longest.
 Hdd::Segment& Hdd::add_segment(bool written) {
     const std::size_t most =
         config_.buffer.segments - (config_.buffer.separate_write_segment ? 1 : 0);
@@ -642,10 +667,9 @@ Hdd::Segment& Hdd::add_segment(bool written) {
     if (segments_.size() < std::max<std::size_t>(1, most)) {
         segment = &segments_.emplace_back();
     } else {
+        segment = &segments_.front();
         for (Segment& one : segments_) {
-            if (segment == nullptr || one.used < segment->used) {
-                segment = &one;
-            }
+            segment = one.used < segment->used ? &one : segment;
         }
     }
     *segment = Segment{};

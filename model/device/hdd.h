@@ -109,22 +109,23 @@ class Hdd : public Device {
 
     /// Neighbouring sectors of one track, as they come from the medium.
     struct Piece {
-        sim::Time begin;              ///< when its first sector begins to pass
-        std::uint32_t sectors = 0;    ///< of the track
-        std::uint32_t late = 0;       ///< of them, those that come one after the other from `begin`
-        std::uint32_t per_track = 1;  ///< the rest are there before
+        sim::Time begin;  ///< when its first sector begins to pass
+        sim::Time one;    ///< in which one sector passes
+        sim::Time last;   ///< when the last of the late ones has passed
+        std::uint32_t sectors = 0;
+        std::uint32_t late = 0;  ///< those that pass from `begin` on; the rest passed before
     };
 
     void submit(Command& command, const Io& io);
     void receive(Command& command, const Io& io);
     Segment* prepare(Command& command);
-    void dispatch(Command& command);
+    void dispatch(Command& command, Segment* segment);
     void wait_for_arms(Command& command);
     void next_command();
     Command& choose();
-    sim::Time positioning(const Command& command) const;
+    sim::Time positioning(const HddPlace& place, bool write, sim::Time wait) const;
 
-    void read(Command& command);
+    void read(Command& command, Segment* segment);
     void write_through(Command& command);
     void write_cached(Command& command);
     bool room_for(const Command& command) const;
@@ -132,22 +133,26 @@ class Hdd : public Device {
 
     sim::Time move(const HddPlace& to, bool write, bool first) const;
     void read_medium(sim::Time at,
+                     HddPlace place,
                      std::uint64_t sector,
-                     std::uint64_t count,
+                     std::uint32_t count,
                      bool first_of_command);
     sim::Time write_medium(sim::Time at,
+                           HddPlace place,
                            std::uint64_t sector,
                            std::uint32_t count,
                            sim::Time data_from);
-    sim::Time to_host(sim::Time from, std::uint32_t there);
+    sim::Time to_host(sim::Time from, std::uint32_t there) const;
     sim::Time available(std::uint32_t count) const;
 
     void catch_up(sim::Time now);
-    void write_back(std::size_t index, sim::Time at);
-    void write_back_all(sim::Time at);
-    std::size_t nearest_dirty(sim::Time at) const;
+    sim::Time write_back_time() const;
+    void write_back_next(sim::Time earliest);
+    std::size_t nearest_dirty(sim::Time at);
     void read_ahead(sim::Time until);
-    std::uint64_t read_ahead_end(std::uint64_t sector, std::uint64_t count, std::uint64_t first);
+    std::uint64_t read_ahead_end(std::uint64_t sector,
+                                 std::uint64_t count,
+                                 std::uint64_t first) const;
 
     Segment* find(std::uint64_t sector);
     Segment& add_segment(bool written);
@@ -176,6 +181,7 @@ class Hdd : public Device {
     std::uint32_t cylinder_ = 0;
     std::uint32_t head_ = 0;
     sim::Time arms_free_;
+    sim::Time phase_;  // of the revolution, when positioning times are compared
 
     // The controller and the way to the host.
     sim::Time controller_free_;
@@ -187,12 +193,15 @@ class Hdd : public Device {
     std::vector<Segment> segments_;
     std::uint64_t uses_ = 0;
     std::vector<Dirty> dirty_;
+    sim::Time written_back_;  // when the last of them that left here is on the medium
     bool reading_ahead_ = false;
     std::size_t ahead_ = 0;  // the segment that is being filled
     sim::Time ahead_at_;     // when its last sector had passed
+    HddPlace ahead_place_;   // of its next one
 
     std::vector<Piece> pieces_;  // of the read in hand
-    std::uint32_t passed_ = 0;   // sectors of its first track that passed under the head before it
+    std::uint32_t passed_ = 0;   // sectors of its first track that passed under the head before
+    HddPlace behind_;            // the place after it
 
     sim::Station station_;
     sim::Time window_;

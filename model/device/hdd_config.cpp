@@ -38,14 +38,14 @@ void bind(config::Map& map, HddZone& zone) {
 
 void bind(config::Map& map, HddSeekPoint& point) {
     map.field("cylinders", point.cylinders, 1, 100'000'000, "distance");
-    map.field("time", point.time, Time(), 10_s, "until the head may read there");
+    map.field("time", point.time, Time(), 4_s, "until the head may read there");
 }
 
 void bind(config::Map& map, HddSeek& seek) {
     map.section("curve", seek.curve, "measured seek times, by rising distance");
-    map.field("track_to_track", seek.track_to_track, 1_ns, 10_s, "seek to the next cylinder");
-    map.field("average", seek.average, 1_ns, 10_s, "mean seek between two random cylinders");
-    map.field("full_stroke", seek.full_stroke, 1_ns, 10_s, "seek across all cylinders");
+    map.field("track_to_track", seek.track_to_track, 1_ns, 4_s, "seek to the next cylinder");
+    map.field("average", seek.average, 1_ns, 4_s, "mean seek between two random cylinders");
+    map.field("full_stroke", seek.full_stroke, 1_ns, 4_s, "seek across all cylinders");
     map.field("head_switch", seek.head_switch, Time(), 1_s, "to another head of the cylinder");
     map.field("settle",
               seek.settle,
@@ -140,6 +140,9 @@ void bind(config::Map& map, HddBuffer& buffer) {
               config::Bytes{1u << 30},
               "beyond a request; 0: until the segment is full");
     map.field("read_ahead_on_hit", buffer.read_ahead_on_hit, "a hit starts the read-ahead again");
+    map.field("almost_hits",
+              buffer.almost_hits,
+              "a read of the sector that is just being read ahead counts as a hit");
     map.field("free_reads",
               buffer.free_reads,
               "sectors that pass under the head before the wanted one are kept");
@@ -212,8 +215,12 @@ void bind(config::Map& map, HddConfig& config) {
 
 std::vector<std::string> defects(const HddConfig& config) {
     std::vector<std::string> found;
+    constexpr std::size_t most_zones = 10'000;
     if (config.zones.empty()) {
         return {"are missing"};
+    }
+    if (config.zones.size() > most_zones) {
+        return {fmt::format("are more than {}", most_zones)};
     }
     const HddSeek& seek = config.seek;
     const bool three = seek.track_to_track && seek.average && seek.full_stroke;

@@ -88,6 +88,7 @@ struct HddBuffer {
     ReadAhead read_ahead = ReadAhead::segment;
     config::Bytes most_read_ahead;  ///< 0: until the segment is full
     bool read_ahead_on_hit = false;
+    bool almost_hits = true;  ///< the sector that is being read ahead is in the buffer already
     bool free_reads = false;
     bool zero_latency = false;
     config::Probability read_watermark;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace fusesim::device {
 
@@ -32,6 +33,7 @@ HddLayout::HddLayout(const HddConfig& config)
         made.first = sectors_;
         made.first_cylinder = zone.first_cylinder.value_or(cylinders_);
         made.sectors_per_track = zone.sectors_per_track;
+        made.sector = (revolution_ << HddPlace::fraction_bits) / zone.sectors_per_track;
         made.track_skew = zone.track_skew;
         made.cylinder_skew = zone.cylinder_skew;
         made.angle = zone.angle;
@@ -45,23 +47,41 @@ HddLayout::HddLayout(const HddConfig& config)
         sectors_ += std::uint64_t{zone.cylinders} * heads_ * zone.sectors_per_track -
                     sectors_without_data(config, zone);
         cylinders_ = made.first_cylinder + zone.cylinders;
-        firsts_.push_back(made.first);
         zones_.push_back(std::move(made));
     }
+    const std::uint64_t all = sectors_;
     if (config.sectors) {
         sectors_ = std::min(sectors_, *config.sectors);
     }
+    constexpr std::uint64_t most_parts = 4096;
+    while ((all >> part_bits_) >= most_parts) {
+        ++part_bits_;
+    }
+    std::uint16_t zone = 0;
+    for (std::uint64_t begin = 0; begin < all; begin += std::uint64_t{1} << part_bits_) {
+        while (zone + 1u < zones_.size() && zones_[zone + 1u].first <= begin) {
+            ++zone;
+        }
+        parts_.push_back(zone);
+    }
+}
+
+const HddLayout::Zone& HddLayout::zone_of(std::uint64_t sector) const {
+    std::size_t zone = parts_[sector >> part_bits_];
+    while (zone + 1 < zones_.size() && zones_[zone + 1].first <= sector) {
+        ++zone;
+    }
+    return zones_[zone];
 }
 
 /// From the number of a sector (or track) with data to its position on the medium.
-std::uint64_t HddLayout::skip_slipped(const Zone& zone, std::uint64_t position) const {
+std::uint64_t HddLayout::skip_slipped(const Zone& zone, std::uint64_t position) {
     const auto above = std::upper_bound(zone.slipped.begin(), zone.slipped.end(), position);
     return position + static_cast<std::uint64_t>(above - zone.slipped.begin());
 }
 
 HddPlace HddLayout::place(std::uint64_t sector) const {
-    const auto above = std::upper_bound(firsts_.begin(), firsts_.end(), sector);
-    const Zone& zone = zones_[static_cast<std::size_t>(above - firsts_.begin()) - 1];
+    const Zone& zone = zone_of(sector);
     const std::uint32_t per_track = zone.sectors_per_track;
     std::uint64_t position = sector - zone.first + zone.unused;
     switch (sparing_) {
@@ -88,21 +108,46 @@ HddPlace HddLayout::place(std::uint64_t sector) const {
             break;
         }
     }
-    const std::uint64_t track = position / per_track;
-    const auto in_track = static_cast<std::uint32_t>(position % per_track);
-    const auto cylinder = static_cast<std::uint32_t>(track / heads_);
-    const auto head = static_cast<std::uint32_t>(track % heads_);
+    HddPlace place;
+    std::uint32_t cylinder = 0;
+    std::uint32_t head = 0;
+    if (position <= std::numeric_limits<std::uint32_t>::max()) {
+        const auto small = static_cast<std::uint32_t>(position);  // divides twice as fast
+        const std::uint32_t track = small / per_track;
+        place.in_track = small % per_track;
+        cylinder = track / heads_;
+        head = track % heads_;
+    } else {
+        const std::uint64_t track = position / per_track;
+        place.in_track = static_cast<std::uint32_t>(position % per_track);
+        cylinder = static_cast<std::uint32_t>(track / heads_);
+        head = static_cast<std::uint32_t>(track % heads_);
+    }
     const std::uint64_t switches = head + std::uint64_t{heads_ - 1} * cylinder;
     const std::uint64_t turned = zone.angle + switches * zone.track_skew +
-                                 std::uint64_t{cylinder} * zone.cylinder_skew + in_track;
-    HddPlace place;
+                                 std::uint64_t{cylinder} * zone.cylinder_skew + place.in_track;
     place.cylinder = zone.first_cylinder + cylinder;
     place.head =
         order_ == HddConfig::Order::alternating && cylinder % 2 == 1 ? heads_ - 1 - head : head;
-    place.sectors_per_track = per_track;
-    place.left = per_track - in_track;
-    place.angle = pass(turned % per_track, per_track);
+    place.left = per_track - place.in_track;
+    place.sector = zone.sector;
+    place.angle = place.pass(turned % per_track);
+    place.exact = zone.slipped.empty();
     return place;
+}
+
+HddPlace HddLayout::beyond(const HddPlace& place, std::uint64_t sector, std::uint32_t count) const {
+    if (count >= place.left || !place.exact) {
+        return this->place(sector + count);
+    }
+    HddPlace next = place;
+    next.in_track += count;
+    next.left -= count;
+    next.angle += place.pass(count);
+    if (next.angle.ps() >= revolution_) {
+        next.angle -= revolution();
+    }
+    return next;
 }
 
 namespace {
@@ -135,6 +180,10 @@ Curve through(const HddSeek& seek, std::uint32_t cylinders) {
             (root_full * mean - full * root_mean) / determinant};
 }
 
+std::uint32_t to_ns(double seconds) {
+    return static_cast<std::uint32_t>(std::lround(std::min(seconds, 4.0) * 1e9));
+}
+
 }  // namespace
 
 bool SeekCurve::possible(const HddSeek& seek, std::uint32_t cylinders) {
@@ -151,9 +200,7 @@ SeekCurve::SeekCurve(const HddSeek& seek, std::uint32_t cylinders) : times_(cyli
     if (seek.curve.empty()) {
         const Curve curve = through(seek, cylinders);
         for (std::uint32_t d = 1; d < cylinders; ++d) {
-            times_[d] =
-                Time::from_seconds(curve.one + curve.b * (std::sqrt(d) - 1) + curve.c * (d - 1.0))
-                    .ps();
+            times_[d] = to_ns(curve.one + curve.b * (std::sqrt(d) - 1) + curve.c * (d - 1.0));
         }
         return;
     }
@@ -166,14 +213,13 @@ SeekCurve::SeekCurve(const HddSeek& seek, std::uint32_t cylinders) : times_(cyli
         }
         const HddSeekPoint& high = points[above];
         if (above == 0 || high.cylinders == d) {
-            times_[d] = high.time.ps();
+            times_[d] = to_ns(high.time.seconds());
             continue;
         }
         const HddSeekPoint& low = points[above - 1];
         const double share = (static_cast<double>(d) - low.cylinders) /
                              (static_cast<double>(high.cylinders) - low.cylinders);
-        times_[d] =
-            low.time.ps() + std::llround(share * static_cast<double>((high.time - low.time).ps()));
+        times_[d] = to_ns(low.time.seconds() + share * (high.time.seconds() - low.time.seconds()));
     }
 }
 

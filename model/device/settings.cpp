@@ -31,6 +31,10 @@ struct Make {
     std::unique_ptr<Device> operator()(const RemoteStoreConfig& config) {
         return std::make_unique<RemoteStore>(engine, std::move(name), config, seed);
     }
+
+    std::unique_ptr<Device> operator()(const PmemConfig& config) {
+        return std::make_unique<Pmem>(engine, std::move(name), config, seed);
+    }
 };
 
 }  // namespace

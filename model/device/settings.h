@@ -3,6 +3,7 @@
 #include "config/map.h"
 #include "device/device.h"
 #include "device/hdd.h"
+#include "device/pmem.h"
 #include "device/queueing_device.h"
 #include "device/remote_store.h"
 #include "device/ssd.h"
@@ -23,8 +24,12 @@ namespace fusesim::device {
 /// A new kind is an alternative here, a word at the same place of `device_types`, a bind() of its
 /// config and a line in make_device().
 struct DeviceSettings {
-    using Kinds = std::
-        variant<QueueingDeviceConfig, HddConfig, SsdConfig, VirtualDiskConfig, RemoteStoreConfig>;
+    using Kinds = std::variant<QueueingDeviceConfig,
+                               HddConfig,
+                               PmemConfig,
+                               SsdConfig,
+                               VirtualDiskConfig,
+                               RemoteStoreConfig>;
 
     std::string name;                               ///< for people, e.g. "Seagate Savvio 15K.2"
     std::map<std::string, std::string> provenance;  ///< where the numbers come from
@@ -32,7 +37,7 @@ struct DeviceSettings {
 };
 
 inline constexpr std::array<std::string_view, std::variant_size_v<DeviceSettings::Kinds>>
-    device_types = {"queueing", "hdd", "ssd", "virtual_disk", "remote_store"};
+    device_types = {"queueing", "hdd", "pmem", "ssd", "virtual_disk", "remote_store"};
 
 void bind(config::Map& map, DeviceSettings& settings);
 

@@ -289,6 +289,7 @@ void load_buffer(const Value& from, HddConfig& config) {
     }
     buffer.most_read_ahead.count = from.count("Maximum read-ahead (blks)") * 512ull;
     buffer.read_ahead_on_hit = from.flag("Read-ahead on idle hit");
+    buffer.almost_hits = from.flag("Allow almost read hits");
     buffer.free_reads = from.flag("Read any free blocks");
     buffer.zero_latency = from.flag("Immediate buffer read");
     buffer.read_watermark.value = from.number("High (read) water mark");
