@@ -114,7 +114,9 @@ TEST_CASE("a duration is the window, and what ends outside of it is not counted"
     const measure::Done done = run(load);
     CHECK(done.window_s == Approx(0.3));
     CHECK(done.kept.steps > 0);
-    CHECK(done.kept.steps == counts(done)["create"]);
+    // The window may end between the last step's create and its close.
+    const std::uint64_t creates = counts(done)["create"];
+    CHECK(creates - done.kept.steps <= 1);
     CHECK(entries(ground.folder.path() / "thread0") >= 16 + done.kept.steps);
 }
 
