@@ -228,6 +228,7 @@ void bind(config::Map& map, Scenario& scenario) {
     map.section("mount", scenario.mount, "options of the mount");
     map.section("daemon", scenario.daemon, "the file system in user space");
     map.section("lower", scenario.lower, "the file system below a stacking daemon");
+    map.section("device", scenario.device, "what the lower file system lies on");
     map.section("workload", scenario.workload, "who asks for what");
     map.section("run", scenario.run, "how the simulation runs");
 }

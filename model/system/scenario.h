@@ -3,6 +3,7 @@
 #include "config/document.h"
 #include "config/map.h"
 #include "daemon/file_system.h"
+#include "device/settings.h"
 #include "host/profile.h"
 #include "workload/operations.h"
 #include "workload/replay.h"
@@ -102,6 +103,7 @@ struct Scenario {
     MountConfig mount;
     DaemonConfig daemon;
     LowerConfig lower;
+    std::optional<device::DeviceSettings> device;  ///< what the lower file system lies on
     WorkloadConfig workload;
     RunConfig run;
 };

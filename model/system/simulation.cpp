@@ -487,6 +487,11 @@ void check_operations(const Scenario& scenario, const config::Document& document
         problems.add(document.place("mount.passthrough"),
                      "the kernel does not combine passthrough with writeback_cache or direct_io");
     }
+    if (scenario.device && (!stackfs || scenario.lower.filesystem == LowerConfig::Kind::tmpfs)) {
+        problems.add(document.place("device"),
+                     "nothing in this scenario uses a device",
+                     "set daemon.filesystem: stackfs and lower.filesystem: ext4");
+    }
     const char* lower = to_text(scenario.lower.filesystem);
     if (stackfs && scenario.host->costs.lower.count(lower) == 0) {
         problems.add(document.place("lower.filesystem"),
@@ -574,6 +579,11 @@ Outcome simulate_once(const Scenario& given,
 Outcome simulate(const Scenario& given,
                  const config::Document& document,
                  const SimulateOptions& options) {
+    if (given.device) {
+        throw config::Error(document.place("device"),
+                            "devices below a file system are not simulated yet",
+                            "leave `device` out");
+    }
     Outcome outcome = simulate_once(given, document, options);
     if (given.run.repeat <= 1) {
         return outcome;
