@@ -36,7 +36,13 @@ Hdd::Hdd(sim::Engine& engine, std::string name, const HddConfig& config)
       slots_(engine, "a place in the queue of " + name),
       free_slots_(config.queue.depth),
       station_(std::move(name), 1) {
-    segments_.reserve(config.buffer.segments);
+    const unsigned apart = config.buffer.separate_write_segment ? 1 : 0;
+    segments_.resize(std::max(1u, config.buffer.segments - apart));
+    for (std::uint32_t i = 0; i < segments_.size(); ++i) {
+        segments_[i].older = i == 0 ? 0 : i - 1;
+        segments_[i].newer = i + 1;
+    }
+    newest_ = static_cast<std::uint32_t>(segments_.size()) - 1;
     dirty_.reserve(config.buffer.write_segments);
 }
 
@@ -648,7 +654,8 @@ std::uint64_t Hdd::read_ahead_end(std::uint64_t sector,
 Hdd::Segment* Hdd::find(std::uint64_t sector) {
     Segment* found = nullptr;
     for (Segment& segment : segments_) {
-        if (segment.first <= sector && sector < segment.end &&
+        // One comparison: below `first` the difference is enormous.
+        if (sector - segment.first < segment.end - segment.first &&
             (found == nullptr || segment.used > found->used)) {
             found = &segment;
         }
@@ -661,27 +668,54 @@ Hdd::Segment* Hdd::find(std::uint64_t sector) {
 
 /// A segment for something new: the one that has not been used for longest.
 Hdd::Segment& Hdd::add_segment(bool written) {
-    const std::size_t most =
-        config_.buffer.segments - (config_.buffer.separate_write_segment ? 1 : 0);
-    Segment* segment = nullptr;
-    if (segments_.size() < std::max<std::size_t>(1, most)) {
-        segment = &segments_.emplace_back();
-    } else {
-        segment = &segments_.front();
-        for (Segment& one : segments_) {
-            segment = one.used < segment->used ? &one : segment;
-        }
-    }
-    *segment = Segment{};
-    segment->written = written;
-    return *segment;
+    Segment& segment = segments_[oldest_];
+    segment.first = 0;
+    segment.end = 0;
+    segment.stop = 0;
+    segment.complete = Time();
+    segment.written = written;
+    return segment;
 }
 
 void Hdd::drop_overlapping(std::uint64_t first, std::uint64_t end) {
     for (Segment& segment : segments_) {
         if (segment.first < end && first < segment.end) {
-            segment = Segment{};
+            segment.end = segment.first;
+            segment.used = 0;
+            if (segments_.size() > 1) {
+                unlink(segment);
+                const auto index = static_cast<std::uint32_t>(&segment - segments_.data());
+                segment.newer = oldest_;
+                segments_[oldest_].older = index;
+                oldest_ = index;
+            }
         }
+    }
+}
+
+/// Takes a segment out of the order of last use.
+void Hdd::unlink(const Segment& segment) {
+    const auto index = static_cast<std::uint32_t>(&segment - segments_.data());
+    if (index == oldest_) {
+        oldest_ = segment.newer;
+    } else {
+        segments_[segment.older].newer = segment.newer;
+    }
+    if (index == newest_) {
+        newest_ = segment.older;
+    } else {
+        segments_[segment.newer].older = segment.older;
+    }
+}
+
+void Hdd::use(Segment& segment) {
+    segment.used = ++uses_;
+    const auto index = static_cast<std::uint32_t>(&segment - segments_.data());
+    if (index != newest_) {
+        unlink(segment);
+        segment.older = newest_;
+        segments_[newest_].newer = index;
+        newest_ = index;
     }
 }
 

@@ -93,9 +93,11 @@ class Hdd : public Device {
         std::uint64_t first = 0;
         std::uint64_t end = 0;
         std::uint64_t stop = 0;  ///< where its read-ahead ends
-        std::uint64_t used = 0;  ///< grows with every use; the smallest is taken again
+        std::uint64_t used = 0;  ///< grows with every use
         sim::Time complete;      ///< when what was asked for of it has come from the medium
         bool written = false;
+        std::uint32_t older = 0;  ///< neighbours by last use: the oldest is taken again
+        std::uint32_t newer = 0;
     };
 
     /// A cached write that is not on the medium yet.
@@ -157,7 +159,8 @@ class Hdd : public Device {
     Segment* find(std::uint64_t sector);
     Segment& add_segment(bool written);
     void drop_overlapping(std::uint64_t first, std::uint64_t end);
-    void use(Segment& segment) { segment.used = ++uses_; }
+    void use(Segment& segment);
+    void unlink(const Segment& segment);
 
     static sim::Time of(const HddOverhead& overhead, const Command& command) {
         return command.after_write ? overhead.after_write : overhead.after_read;
@@ -191,6 +194,8 @@ class Hdd : public Device {
 
     // The buffer.
     std::vector<Segment> segments_;
+    std::uint32_t oldest_ = 0;
+    std::uint32_t newest_ = 0;
     std::uint64_t uses_ = 0;
     std::vector<Dirty> dirty_;
     sim::Time written_back_;  // when the last of them that left here is on the medium

@@ -93,7 +93,7 @@ Pmem::Pmem(sim::Engine& engine, std::string name, const PmemConfig& config, std:
       buffer_(config.buffer.count, config.line.count),
       translation_(config.translation_buffer.count, config.translation_page.count),
       station_(std::move(name), 1) {
-    slots_.resize(queue_words_);
+    slots_.resize(std::bit_ceil(queue_words_));
 }
 
 void Pmem::begin_window(Time now) {
@@ -253,7 +253,7 @@ void Pmem::catch_up(Time now) {
     }
     while (used_ > 0 && slot(0).free <= now) {
         words_ -= slot(0).count;
-        first_ = (first_ + 1) % slots_.size();
+        first_ = (first_ + 1) & (slots_.size() - 1);
         --used_;
         written_ -= written_ > 0 ? 1 : 0;
     }

@@ -89,7 +89,7 @@ class Pmem : public Device {
     void catch_up(sim::Time now);
     bool write_next(sim::Time until);
 
-    Slot& slot(std::size_t index) { return slots_[(first_ + index) % slots_.size()]; }
+    Slot& slot(std::size_t index) { return slots_[(first_ + index) & (slots_.size() - 1)]; }
 
     sim::Engine& engine_;
     PmemConfig config_;
@@ -102,7 +102,7 @@ class Pmem : public Device {
     sim::Time reads_free_;
     std::uint64_t last_word_ = UINT64_MAX;  // loaded
 
-    // The queue is a ring: a place is free again when all before it are.
+    // The queue is a ring: a place is free again when all before it are. Its size is a power of 2.
     std::vector<Slot> slots_;
     std::size_t first_ = 0;
     std::size_t used_ = 0;

@@ -37,6 +37,8 @@ constexpr Load loads[] = {
     {"hard disk, sequential reads", "savvio-15k2.yaml", 1, 131'072, 1, true, 4'000'000},
     {"hard disk, random writes", "savvio-15k2.yaml", 1, 4096, 0, false, 4'000'000},
     {"hard disk, 70 % reads", "savvio-15k2.yaml", 1, 4096, 0.7, false, 4'000'000},
+    {"persistent memory, reads", "optane-pmem-100.yaml", 1, 4096, 1, false, 2'000'000},
+    {"persistent memory, writes", "optane-pmem-100.yaml", 1, 4096, 0, false, 2'000'000},
 };
 
 sim::Task<> client(device::Device& device,
