@@ -79,18 +79,24 @@ double middle_mean(std::vector<double> values) {
 
 namespace {
 
+const real::Pace& usual_pace() {
+    static const real::Pace pace(real::fastest_call_ns(2));
+    return pace;
+}
+
 /// Where kinds of interruptions end, in nanoseconds.
 constexpr double gap_ends[] = {1e3, 2e3, 4e3, 8e3, 16e3, 32e3, 64e3, 128e3, 256e3, 1e9};
 
 std::vector<Interruption> measure_interruptions() {
     constexpr double shortest = 500;
     constexpr double seconds = 1;
+    constexpr double patience = 20;  // seconds; the machine may never be that fast again
     double counts[std::size(gap_ends)] = {};
     double sums[std::size(gap_ends)] = {};
     double span = 0;
-    const real::Pace pace(real::fastest_call_ns(1));
-    bool was_full = false;
-    while (span < seconds * 1e9) {
+    real::PaceWatch watch(usual_pace());
+    const std::int64_t latest = real::now_ns() + static_cast<std::int64_t>(patience * 1e9);
+    while (span < seconds * 1e9 && real::now_ns() < latest) {
         std::vector<double> gaps;
         const std::uint64_t began = stamps::ticks();
         std::uint64_t last = began;
@@ -102,17 +108,15 @@ std::vector<Interruption> measure_interruptions() {
             }
             last = now;
         }
-        const bool is_full = pace.is_full();
+        if (!watch.end()) {
+            continue;
+        }
         span += static_cast<double>(last - began) * tick_ns();
-        if (std::exchange(was_full, is_full) && is_full) {
-            for (const double gap : gaps) {
-                const auto kind = std::upper_bound(std::begin(gap_ends), std::end(gap_ends), gap) -
-                                  std::begin(gap_ends);
-                counts[kind] += 1;
-                sums[kind] += gap;
-            }
-        } else {
-            span -= static_cast<double>(last - began) * tick_ns();
+        for (const double gap : gaps) {
+            const auto kind = std::upper_bound(std::begin(gap_ends), std::end(gap_ends), gap) -
+                              std::begin(gap_ends);
+            counts[kind] += 1;
+            sums[kind] += gap;
         }
     }
     std::vector<Interruption> kinds;
@@ -139,16 +143,7 @@ double interrupted_share() {
     return share;
 }
 
-namespace {
-
-const real::Pace& usual_pace() {
-    static const real::Pace pace(real::fastest_call_ns(2));
-    return pace;
-}
-
-}  // namespace
-
-Sample::Sample() : was_full_(usual_pace().is_full()), began_(real::now_ns()) {}
+Sample::Sample() : watch_(usual_pace()), began_(real::now_ns()) {}
 
 void Sample::add(double ns) {
     all_.push_back(ns);
@@ -156,8 +151,7 @@ void Sample::add(double ns) {
     if (real::now_ns() - began_ < real::Pace::stretch_ns) {
         return;
     }
-    const bool is_full = usual_pace().is_full();
-    if (std::exchange(was_full_, is_full) && is_full) {
+    if (watch_.end()) {
         kept_.insert(kept_.end(), stretch_.begin(), stretch_.end());
     }
     stretch_.clear();

@@ -66,7 +66,7 @@ class Sample {
     double mean() const;
 
   private:
-    bool was_full_;
+    real::PaceWatch watch_;
     std::int64_t began_;
     std::vector<double> stretch_;
     std::vector<double> kept_;
@@ -127,7 +127,11 @@ class Descriptor {
     int fd_;
 };
 
-/// Times one kind of call, one by one, without what the stamps cost.
+/// Nanoseconds of one call, without what the stamps cost.
+template <typename Call>
+double time_once(Call call);
+
+/// Times one kind of call, one by one.
 class Timed {
   public:
     template <typename Call>

@@ -5,11 +5,16 @@
 namespace fusesim::calibrate {
 
 template <typename Call>
-void Timed::operator()(Call call) {
+double time_once(Call call) {
     const std::uint64_t before = stamps::ticks();
     call();
     const std::uint64_t after = stamps::ticks();
-    times_.add(static_cast<double>(after - before) * tick_ns() - stamp_ns());
+    return static_cast<double>(after - before) * tick_ns() - stamp_ns();
+}
+
+template <typename Call>
+void Timed::operator()(Call call) {
+    times_.add(time_once(call));
 }
 
 template <typename Round>

@@ -169,12 +169,11 @@ double time_sync(int fd, double seconds, Sync sync, std::vector<double>& blocked
     repeat_for(seconds, [&] {
         static_cast<void>(!pwrite(fd, data.data(), size, static_cast<off_t>(at)));
         at = (at + 5 * size) % file_bytes;
-        Timed whole;
         const double before = cpu_ns();
-        whole(sync);
+        const double whole = time_once(sync);
         const double cpu = cpu_ns() - before;
-        computed.push_back(std::min(cpu, whole.mean()));
-        blocked.push_back(std::max(0.0, whole.mean() - cpu));
+        computed.push_back(std::min(cpu, whole));
+        blocked.push_back(std::max(0.0, whole - cpu));
     });
     return median(computed);
 }

@@ -173,23 +173,20 @@ class Load::Thread {
     void begin_window();
     void end_window();
 
-    // One call each. They end what they time by timed().
+    // One step each. They end each call that they time by timed().
     void timed(std::size_t kind, std::int64_t began) {
-        const std::int64_t now = now_ns();
-        if (in_window(now)) {
-            stretches_.add(kind, now - began);
-        }
-        finished_ = now;
+        finished_ = now_ns();
+        calls_.emplace_back(kind, finished_ - began);
     }
 
-    bool in_window(std::int64_t now) {
-        if (counting_ || control_.operations) {
-            return counting_ && (control_.operations || now <= control_.until);
-        }
-        if (now <= control_.warm_until || now > control_.until) {
+    /// In a run of a given duration: whether a step that ended then counts.
+    bool in_window(std::int64_t ended) {
+        if (control_.operations || ended <= control_.warm_until || ended > control_.until) {
             return false;
         }
-        begin_window();
+        if (!counting_) {
+            begin_window();
+        }
         return true;
     }
 
@@ -214,9 +211,10 @@ class Load::Thread {
     std::vector<std::string> file_names_;
     std::unique_ptr<char, Free> buffer_;
 
-    std::int64_t arrival_ = 0;   // of the last step, with a rate
-    std::int64_t finished_ = 0;  // end of the last call
-    bool counting_ = false;      // within the window
+    std::int64_t arrival_ = 0;      // of the last step, with a rate
+    std::int64_t finished_ = 0;     // end of the last call
+    std::vector<TimedCall> calls_;  // of the last step
+    bool counting_ = false;         // within the window
     Stretches stretches_;
     double user_s_ = 0;
     double system_s_ = 0;
@@ -363,9 +361,10 @@ bool Load::Thread::work(std::int64_t until, bool counted) {
     if (now >= until) {
         return false;
     }
+    calls_.clear();
     perform(step, workload_.rate ? due : now);
     if (counted || in_window(finished_)) {
-        stretches_.add_step(step.op, step.size);
+        stretches_.add_step(step.op, step.size, calls_);
         stretches_.go_on(finished_);
     }
     return true;

@@ -13,7 +13,9 @@ void Tally::merge(const Tally& other) {
 }
 
 void Stretches::begin(std::int64_t at) {
-    was_at_full_pace_ = at_full_pace();
+    if (full_pace_ns_) {
+        watch_.emplace(real::Pace(*full_pace_ns_));
+    }
     resume(at);
 }
 
@@ -25,7 +27,8 @@ void Stretches::resume(std::int64_t at) {
     began_ = at;
 }
 
-void Stretches::add_step(workload::Op op, std::uint32_t size) {
+void Stretches::add_step(workload::Op op, std::uint32_t size, const std::vector<TimedCall>& calls) {
+    calls_.insert(calls_.end(), calls.begin(), calls.end());
     ++steps_;
     read_bytes_ += op == workload::Op::read ? size : 0;
     write_bytes_ += op == workload::Op::write ? size : 0;
@@ -33,10 +36,8 @@ void Stretches::add_step(workload::Op op, std::uint32_t size) {
 
 void Stretches::end(std::int64_t at) {
     const std::int64_t span = at - began_;
-    const bool before = was_at_full_pace_;
-    was_at_full_pace_ = at_full_pace();
     span_ns_ += span;
-    if (!before || !was_at_full_pace_) {
+    if (watch_ && !watch_->end()) {
         return;
     }
     for (const auto& [kind, ns] : calls_) {

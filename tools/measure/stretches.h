@@ -17,6 +17,9 @@ namespace fusesim::measure {
 inline constexpr std::size_t call_kinds = 10;
 inline constexpr std::size_t close_call = 9;
 
+/// Kind and nanoseconds.
+using TimedCall = std::pair<std::size_t, std::int64_t>;
+
 /// What one thread did within its window.
 struct Tally {
     std::array<Latencies, call_kinds> calls;
@@ -33,25 +36,19 @@ struct Tally {
 /// it.
 class Stretches {
   public:
-    explicit Stretches(std::optional<double> full_pace_ns) {
-        if (full_pace_ns) {
-            pace_.emplace(*full_pace_ns);
-        }
-    }
+    explicit Stretches(std::optional<double> full_pace_ns) : full_pace_ns_(full_pace_ns) {}
 
     /// What follows counts as done from `at` on, in nanoseconds of real::now_ns().
     void begin(std::int64_t at);
     void end(std::int64_t at);
 
-    void add(std::size_t kind, std::int64_t ns) { calls_.emplace_back(kind, ns); }
-
-    void add_step(workload::Op op, std::uint32_t size);
+    void add_step(workload::Op op, std::uint32_t size, const std::vector<TimedCall>& calls);
 
     /// Between two steps: ends a stretch that is long enough and begins the next.
     void go_on(std::int64_t now) {
         if (now - began_ >= real::Pace::stretch_ns) {
             end(now);
-            resume(pace_ ? real::now_ns() : now);  // looking takes time
+            resume(watch_ ? real::now_ns() : now);  // looking takes time
         }
     }
 
@@ -63,13 +60,11 @@ class Stretches {
   private:
     void resume(std::int64_t at);
 
-    bool at_full_pace() const { return !pace_ || pace_->is_full(); }
-
-    std::optional<real::Pace> pace_;
-    bool was_at_full_pace_ = true;
+    std::optional<double> full_pace_ns_;
+    std::optional<real::PaceWatch> watch_;
     std::int64_t began_ = 0;
     std::int64_t span_ns_ = 0;
-    std::vector<std::pair<std::size_t, std::int64_t>> calls_;
+    std::vector<TimedCall> calls_;
     std::uint64_t steps_ = 0;
     std::uint64_t read_bytes_ = 0;
     std::uint64_t write_bytes_ = 0;

@@ -30,6 +30,24 @@ class Pace {
     double slowest_ns_;
 };
 
+/// Tells of one stretch of work after another whether all of it counts: whether its core was at
+/// full pace right before and right after it.
+class PaceWatch {
+  public:
+    explicit PaceWatch(const Pace& pace) : pace_(pace), was_full_(pace.is_full()) {}
+
+    /// At the end of a stretch, which is the beginning of the next: whether it counts.
+    bool end() {
+        const bool before = was_full_;
+        was_full_ = pace_.is_full();
+        return before && was_full_;
+    }
+
+  private:
+    Pace pace_;
+    bool was_full_;
+};
+
 /// The fastest tenth of looks at empty system calls during `seconds`, in nanoseconds.
 double fastest_call_ns(double seconds);
 
