@@ -33,8 +33,7 @@ Hdd::Hdd(sim::Engine& engine, std::string name, const HddConfig& config)
       write_sector_(per_sector(config.interface.write)),
       segment_sectors_(config.buffer.segment_size.count / sector_bytes),
       most_read_ahead_(config.buffer.most_read_ahead.count / sector_bytes),
-      slots_(engine, "a place in the queue of " + name),
-      free_slots_(config.queue.depth),
+      slots_(engine, "a place in the queue of " + name, config.queue.depth),
       station_(std::move(name), 1) {
     const unsigned apart = config.buffer.separate_write_segment ? 1 : 0;
     segments_.resize(std::max(1u, config.buffer.segments - apart));
@@ -54,11 +53,7 @@ void Hdd::begin_window(Time now) {
 sim::Task<> Hdd::serve(const Io& io) {
     const Time arrived = engine_.now();
     station_.arrive(arrived);
-    if (free_slots_ > 0) {
-        --free_slots_;
-    } else {
-        co_await slots_.sleep();
-    }
+    co_await slots_.take();
     Command command(*this, io);
     co_await command;
     // The drive is busy from when the arms (or the buffer) turned to this command, but not while
@@ -68,9 +63,7 @@ sim::Task<> Hdd::serve(const Io& io) {
     last_departure_ = now;
     station_.begin_service(began, std::min(arrived, began));
     station_.depart(now, arrived, began);
-    if (!slots_.wake_one()) {
-        ++free_slots_;
-    }
+    slots_.give_back();
 }
 
 void Hdd::receive(Command& command, const Io& io) {

@@ -3,8 +3,8 @@
 #include "device/device.h"
 #include "device/hdd_config.h"
 #include "device/hdd_mechanics.h"
+#include "device/places.h"
 #include "sim/engine.h"
-#include "sim/wait_queue.h"
 
 #include <boost/intrusive/list.hpp>
 
@@ -175,8 +175,7 @@ class Hdd : public Device {
     std::uint64_t segment_sectors_;
     std::uint64_t most_read_ahead_;
 
-    sim::WaitQueue slots_;
-    unsigned free_slots_;
+    Places slots_;
     boost::intrusive::list<Command, boost::intrusive::constant_time_size<false>> pending_;
     ArmsFree arms_free_at_{*this};
 

@@ -18,26 +18,18 @@ QueueingDevice::QueueingDevice(sim::Engine& engine,
     : engine_(engine),
       config_(config),
       random_(seed, "device." + name),
-      queue_(engine, "a server of " + name),
-      station_(std::move(name), config.servers),
-      idle_(config.servers) {}
+      servers_(engine, "a server of " + name, config.servers),
+      station_(std::move(name), config.servers) {}
 
 sim::Task<> QueueingDevice::serve(const Io&) {
     const Time arrived = engine_.now();
     station_.arrive(arrived);
-    if (idle_ > 0) {
-        --idle_;
-    } else {
-        // Whoever leaves hands its server over: freed first, it could go to a newcomer instead.
-        co_await queue_.sleep();
-    }
+    co_await servers_.take();
     const Time began = engine_.now();
     station_.begin_service(began, arrived);
     co_await engine_.delay(config_.service.draw(random_));
     station_.depart(engine_.now(), arrived, began);
-    if (!queue_.wake_one()) {
-        ++idle_;
-    }
+    servers_.give_back();
 }
 
 }  // namespace fusesim::device

@@ -2,9 +2,9 @@
 
 #include "config/map.h"
 #include "device/device.h"
+#include "device/places.h"
 #include "sim/engine.h"
 #include "sim/random.h"
-#include "sim/wait_queue.h"
 
 namespace fusesim::device {
 
@@ -33,9 +33,8 @@ class QueueingDevice : public Device {
     sim::Engine& engine_;
     QueueingDeviceConfig config_;
     sim::Random random_;
-    sim::WaitQueue queue_;
+    Places servers_;
     sim::Station station_;
-    unsigned idle_;
 };
 
 }  // namespace fusesim::device

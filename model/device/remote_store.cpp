@@ -80,11 +80,10 @@ RemoteStore::RemoteStore(sim::Engine& engine,
     : engine_(engine),
       config_(config),
       random_(seed, "device." + name),
-      queue_(engine, "a connection of " + name),
+      connections_(engine, "a connection of " + name, config.connections),
       station_(std::move(name), config.connections),
       down_(engine, config.stream.bytes_per_second, config.bandwidth.bytes_per_second),
-      up_(engine, config.stream.bytes_per_second, config.bandwidth.bytes_per_second),
-      idle_(config.connections) {}
+      up_(engine, config.stream.bytes_per_second, config.bandwidth.bytes_per_second) {}
 
 sim::Task<> RemoteStore::serve(const Io& io) {
     const Time arrived = engine_.now();
@@ -94,12 +93,7 @@ sim::Task<> RemoteStore::serve(const Io& io) {
         station_.depart(arrived, arrived, arrived);
         co_return;
     }
-    if (idle_ > 0) {
-        --idle_;
-    } else {
-        // Whoever leaves hands its connection over: freed first, a newcomer could take it.
-        co_await queue_.sleep();
-    }
+    co_await connections_.take();
     const Time began = engine_.now();
     station_.begin_service(began, arrived);
     if (io.kind == Io::Kind::read) {
@@ -110,9 +104,7 @@ sim::Task<> RemoteStore::serve(const Io& io) {
         co_await engine_.delay(config_.write_latency.draw(random_));
     }
     station_.depart(engine_.now(), arrived, began);
-    if (!queue_.wake_one()) {
-        ++idle_;
-    }
+    connections_.give_back();
 }
 
 void RemoteStore::begin_window(Time now) {

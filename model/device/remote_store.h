@@ -2,9 +2,9 @@
 
 #include "config/map.h"
 #include "device/device.h"
+#include "device/places.h"
 #include "sim/engine.h"
 #include "sim/random.h"
-#include "sim/wait_queue.h"
 
 #include <boost/intrusive/set.hpp>
 
@@ -108,11 +108,10 @@ class RemoteStore : public Device {
     sim::Engine& engine_;
     RemoteStoreConfig config_;
     sim::Random random_;
-    sim::WaitQueue queue_;
+    Places connections_;
     sim::Station station_;
     SharedPath down_;
     SharedPath up_;
-    unsigned idle_;
     sim::Time window_;
     double down_before_ = 0;  // carried before the window
     double up_before_ = 0;

@@ -1,15 +1,12 @@
 #include "device/hdd.h"
 
-#include "config/document.h"
-#include "config/map.h"
-#include "device/settings.h"
 #include "sim/random.h"
+#include "support/device_parts.h"
 #include "support/simulation.h"
 
 #include <catch2/catch.hpp>
 
 #include <string>
-#include <variant>
 #include <vector>
 
 // The ready part of a 15,000 rpm disk against closed forms of seek + half a revolution + transfer,
@@ -26,11 +23,7 @@ using sim::Time;
 namespace {
 
 HddConfig savvio(const std::vector<std::string>& overrides = {}) {
-    config::LoadOptions options;
-    options.overrides = overrides;
-    const auto document =
-        config::Document::load(FUSESIM_CONFIGS "/devices/savvio-15k2.yaml", options);
-    return std::get<HddConfig>(config::read<device::DeviceSettings>(document).kind);
+    return validation::ready_part<HddConfig>("savvio-15k2.yaml", overrides);
 }
 
 Task<> random_requests(

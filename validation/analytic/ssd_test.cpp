@@ -1,8 +1,6 @@
 #include "device/ssd.h"
 
-#include "config/document.h"
-#include "config/map.h"
-#include "device/settings.h"
+#include "support/device_parts.h"
 #include "support/simulation.h"
 
 #include <catch2/catch.hpp>
@@ -106,12 +104,8 @@ double rate_of(const std::string& part,
                const std::vector<std::string>& overrides,
                const Load& load,
                bool fill_first = false) {
-    config::LoadOptions options;
-    options.overrides = overrides;
-    const auto settings = config::read<device::DeviceSettings>(
-        config::Document::load(FUSESIM_CONFIGS "/devices/" + part, options));
     validation::Simulation sim;
-    Ssd ssd(sim.engine, "ssd", std::get<SsdConfig>(settings.kind), 1);
+    Ssd ssd(sim.engine, "ssd", validation::ready_part<SsdConfig>(part, overrides), 1);
     double rate = 0;
     sim.engine.spawn("load", run_load(sim.engine, ssd, load, fill_first, rate));
     sim.engine.run();

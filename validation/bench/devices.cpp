@@ -1,4 +1,4 @@
-// How many requests of 4 KiB a device model serves in a second of processor time, alone: clients
+// How many requests a device model serves in a second of processor time, alone: clients
 // that ask again as soon as they are answered. Prints nanoseconds and calendar events a request.
 
 #include "config/document.h"
@@ -28,6 +28,8 @@ struct Load {
     unsigned clients;
     double reads;  // share
     std::uint64_t requests;
+    std::uint32_t bytes = 4096;
+    bool sequential = false;
 };
 
 constexpr Load loads[] = {
@@ -37,20 +39,34 @@ constexpr Load loads[] = {
     {"NVMe SSD, random writes, fresh", "nvme-pcie4.yaml", "fresh", 32, 0, 4'000'000},
     {"NVMe SSD, 70 % reads, steady", "nvme-pcie4.yaml", "steady", 32, 0.7, 2'000'000},
     {"SATA SSD, random writes, steady", "samsung-850-evo.yaml", "steady", 32, 0, 2'000'000},
+    {"hard disk, random reads", "savvio-15k2.yaml", nullptr, 1, 1, 4'000'000},
+    {"hard disk, random reads", "savvio-15k2.yaml", nullptr, 8, 1, 4'000'000},
+    {"hard disk, random reads", "savvio-15k2.yaml", nullptr, 32, 1, 2'000'000},
+    {"hard disk, sequential reads", "savvio-15k2.yaml", nullptr, 1, 1, 4'000'000, 131'072, true},
+    {"hard disk, random writes", "savvio-15k2.yaml", nullptr, 1, 0, 4'000'000},
+    {"hard disk, 70 % reads", "savvio-15k2.yaml", nullptr, 1, 0.7, 4'000'000},
+    {"persistent memory, reads", "optane-pmem-100.yaml", nullptr, 1, 1, 2'000'000},
+    {"persistent memory, writes", "optane-pmem-100.yaml", nullptr, 1, 0, 2'000'000},
     {"virtual disk", "gp3.yaml", nullptr, 32, 0.7, 4'000'000},
     {"remote store", "s3-like.yaml", nullptr, 32, 0.7, 4'000'000},
 };
 
-sim::Task<> client(
-    device::Device& device, std::uint64_t pages, double reads, unsigned id, std::uint64_t& left) {
+sim::Task<> client(device::Device& device,
+                   const Load& load,
+                   std::uint64_t capacity,
+                   unsigned id,
+                   std::uint64_t& left) {
     sim::Random random(1, "client " + std::to_string(id));
+    const std::uint64_t places = capacity / load.bytes;
+    std::uint64_t next = 0;
     while (left > 0) {
         --left;
         Io io;
-        io.kind = random.uniform() < reads ? Io::Kind::read : Io::Kind::write;
+        io.kind =
+            load.reads == 1 || random.uniform() < load.reads ? Io::Kind::read : Io::Kind::write;
         io.stream = static_cast<std::uint16_t>(id);
-        io.bytes = 4096;
-        io.offset = random.below(pages) * 4096;
+        io.bytes = load.bytes;
+        io.offset = (load.sequential ? next++ % places : random.below(places)) * load.bytes;
         co_await device.serve(io);
     }
 }
@@ -62,16 +78,16 @@ void measure(const Load& load, const std::string& folder) {
     }
     const auto settings = config::read<device::DeviceSettings>(
         config::Document::load(folder + "/" + load.part, options));
-    std::uint64_t pages = std::uint64_t{100} << 18;  // 100 GiB
+    std::uint64_t capacity = std::uint64_t{100} << 30;
     if (const auto* ssd = std::get_if<device::SsdConfig>(&settings.kind)) {
-        pages = ssd->capacity.count / 4096;
+        capacity = ssd->capacity.count;
     }
     sim::FreshContext context;
     sim::Engine engine;
     const auto device = device::make_device(engine, "device", settings, 1);
     std::uint64_t left = load.requests;
     for (unsigned i = 0; i < load.clients; ++i) {
-        engine.spawn("client", client(*device, pages, load.reads, i, left));
+        engine.spawn("client", client(*device, load, capacity, i, left));
     }
     const std::clock_t began = std::clock();
     engine.run();

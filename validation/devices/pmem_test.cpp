@@ -1,9 +1,7 @@
 #include "device/pmem.h"
 
-#include "config/document.h"
-#include "config/map.h"
-#include "device/settings.h"
 #include "sim/random.h"
+#include "support/device_parts.h"
 #include "support/simulation.h"
 
 #include <catch2/catch.hpp>
@@ -11,7 +9,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
-#include <variant>
 #include <vector>
 
 // Intel Optane PMEM 100: nanoseconds a 64-byte line of a pointer chase, by region, as measured for
@@ -59,9 +56,7 @@ constexpr Measured writes[] = {{64, 187},
                                {16 * MiB, 110}};
 
 PmemConfig optane() {
-    const auto document =
-        config::Document::load(FUSESIM_CONFIGS "/devices/optane-pmem-100.yaml", {});
-    return std::get<PmemConfig>(config::read<device::DeviceSettings>(document).kind);
+    return validation::ready_part<PmemConfig>("optane-pmem-100.yaml");
 }
 
 /// The lines of a region in random order, again and again. Of a large region some millions.

@@ -1,6 +1,5 @@
-#include "config/document.h"
-#include "config/map.h"
-#include "device/settings.h"
+#include "support/device_parts.h"
+
 #include "device/ssd.h"
 #include "sim/random.h"
 #include "support/simulation.h"
@@ -21,10 +20,6 @@ using device::SsdConfig;
 using sim::Time;
 
 namespace {
-
-DeviceSettings settings_of(const std::string& yaml) {
-    return config::read<DeviceSettings>(config::Document::parse(yaml, "part.yaml"));
-}
 
 sim::Task<> one(device::Device& device, Io io, int& done) {
     co_await device.serve(io);
@@ -101,8 +96,7 @@ TEST_CASE("every ready part of a device can be read and built", "[device]") {
             continue;
         }
         INFO(file.path());
-        const auto settings =
-            config::read<DeviceSettings>(config::Document::load(file.path().string()));
+        const auto settings = validation::ready_part(file.path().filename());
         CHECK_FALSE(settings.name.empty());
         CHECK_FALSE(settings.provenance.empty());
         validation::Simulation sim;
@@ -121,7 +115,7 @@ TEST_CASE("every ready part of a device can be read and built", "[device]") {
 
 TEST_CASE("settings of an SSD that cannot be are refused where they stand", "[device]") {
     const auto complaint = [](const std::string& yaml, const std::string& text) {
-        CHECK_THROWS_WITH(settings_of("type: ssd\n" + yaml), Catch::Contains(text));
+        CHECK_THROWS_WITH(validation::device_of("type: ssd\n" + yaml), Catch::Contains(text));
     };
     complaint("interface: sata\nqueues: 2\n", "part.yaml:3:9");
     complaint("interface: sata\nqueue_depth: 64\n", "32 commands");
