@@ -9,28 +9,51 @@ namespace fusesim::daemon {
 using fuse::Taken;
 using sim::Time;
 
-Session::Session(transport::DevFuse& dev, FileSystem& file_system, const SessionConfig& config)
+Session::Session(transport::Transport& dev, FileSystem& file_system, const SessionConfig& config)
     : dev_(dev),
       file_system_(file_system),
       config_(config),
       mutex_(dev.cpu().engine(), "the lock of the session loop"),
       station_("daemon threads", 0) {
-    start_worker();
+    for (const transport::Post& post : dev.posts()) {
+        if (post.library_loop) {
+            library_post_ = post;
+        }
+        for (unsigned i = 0; i < (post.library_loop ? 1 : post.workers); ++i) {
+            start_worker(post);
+        }
+    }
 }
 
-void Session::start_worker() {
+host::Affinity Session::affinity_at(const transport::Post& post) const {
+    const auto core = static_cast<unsigned>(post.core);
+    const host::Affinity& allowed = config_.affinity;
+    const bool settles =
+        post.core >= 0 &&
+        (allowed.empty() || std::find(allowed.begin(), allowed.end(), core) != allowed.end());
+    return settles ? host::Affinity{core} : allowed;
+}
+
+void Session::start_worker(const transport::Post& post) {
     workers_.push_back(std::make_unique<Worker>());
     Worker& worker = *workers_.back();
     const std::string name = fmt::format("worker[{}]", workers_.size() - 1);
     worker.thread =
-        std::make_unique<host::Thread>(dev_.cpu(), name, host::Group::daemon, config_.affinity);
-    if (config_.clone_fd && workers_.size() > 1) {
-        worker.fd = dev_.connection().clone_fd();
+        std::make_unique<host::Thread>(dev_.cpu(), name, host::Group::daemon, affinity_at(post));
+    worker.fd = post.fd;
+    worker.library_loop = post.library_loop;
+    if (post.library_loop) {
+        if (config_.clone_fd && workers_now_ > 0) {
+            worker.fd = dev_.clone_fd();
+            worker.own_fd = true;
+        }
+        ++available_;
+        ++workers_now_;
+        most_workers_ = std::max(most_workers_, workers_now_);
+    } else {
+        ++fixed_workers_;
     }
-    ++available_;
-    ++workers_now_;
-    most_workers_ = std::max(most_workers_, workers_now_);
-    station_.set_servers(static_cast<unsigned>(most_workers_));
+    station_.set_servers(static_cast<unsigned>(most_workers_ + fixed_workers_));
     dev_.cpu().engine().spawn(name, loop(worker), sim::Role::server);
 }
 
@@ -41,7 +64,7 @@ sim::Task<> Session::loop(Worker& worker) {
         if (taken.kind == Taken::Kind::failed) {
             break;
         }
-        if (!config_.multi_threaded) {
+        if (!config_.multi_threaded || !worker.library_loop) {
             co_await serve(worker, taken);
             continue;
         }
@@ -54,7 +77,7 @@ sim::Task<> Session::loop(Worker& worker) {
             config_.max_threads < 0 || workers_now_ < static_cast<std::size_t>(config_.max_threads);
         if (available_ == 0 && may_grow) {
             co_await thread.run(dev_.cpu().costs().thread_create);
-            start_worker();
+            start_worker(library_post_);
         }
         mutex_.unlock();
         co_await serve(worker, taken);
@@ -71,8 +94,8 @@ sim::Task<> Session::loop(Worker& worker) {
             break;
         }
     }
-    if (worker.fd != 0 && dev_.connection().connected()) {
-        dev_.connection().close(worker.fd);
+    if (worker.own_fd) {
+        dev_.close(worker.fd);
     }
     co_await thread.run();
     thread.exit();

@@ -5,7 +5,7 @@
 #include "host/mutex.h"
 #include "sim/statistics.h"
 #include "sim/task.h"
-#include "transport/dev_fuse.h"
+#include "transport/transport.h"
 
 #include <cstddef>
 #include <memory>
@@ -25,10 +25,11 @@ struct SessionConfig {
 };
 
 /// A libfuse session: its workers and the rules by which their number grows and shrinks (models
-/// fuse_session_loop() and both generations of fuse_session_loop_mt()).
+/// fuse_session_loop() and both generations of fuse_session_loop_mt()), and the fixed ones of
+/// transports that have queues for each core.
 class Session {
   public:
-    Session(transport::DevFuse& dev, FileSystem& file_system, const SessionConfig& config);
+    Session(transport::Transport& dev, FileSystem& file_system, const SessionConfig& config);
 
     std::size_t workers() const { return workers_now_; }
 
@@ -43,22 +44,29 @@ class Session {
     void check(sim::Time now) const { station_.check(now); }
 
   private:
+    using Fd = transport::Transport::Fd;
+
     struct Worker {
         std::unique_ptr<host::Thread> thread;
-        transport::DevFuse::Fd fd = 0;
+        Fd fd = 0;
+        bool own_fd = false;  ///< closes it on leaving
+        bool library_loop = true;
     };
 
-    void start_worker();
+    void start_worker(const transport::Post& post);
+    host::Affinity affinity_at(const transport::Post& post) const;
     sim::Task<> loop(Worker& worker);
     sim::Task<> serve(Worker& worker, const fuse::Taken& taken);
 
-    transport::DevFuse& dev_;
+    transport::Transport& dev_;
     FileSystem& file_system_;
     SessionConfig config_;
-    host::Mutex mutex_;  // the one lock of the multi-threaded loop
+    transport::Post library_post_;  // whose workers grow and shrink in number
+    host::Mutex mutex_;             // the one lock of the multi-threaded loop
     std::vector<std::unique_ptr<Worker>> workers_;
     std::size_t workers_now_ = 0;
     std::size_t most_workers_ = 0;
+    std::size_t fixed_workers_ = 0;
     int available_ = 0;  // libfuse: numavail
     sim::Station station_;
 };

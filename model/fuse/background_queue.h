@@ -47,6 +47,13 @@ class BackgroundQueue {
     /// Appends a request. The limit bites at equality only: forced requests may cross it, and
     /// `blocked` stays as crossing left it.
     void push(Request& request) {
+        count();
+        request.station = Station::background;
+        list_.push_back(request);
+    }
+
+    /// A request that waits elsewhere counts here.
+    void count() {
         ++num_background_;
         if (num_background_ == limits_.max_background) {
             blocked_ = true;
@@ -54,9 +61,10 @@ class BackgroundQueue {
         if (num_background_ == limits_.congestion_threshold) {
             bdi_congested_ = true;
         }
-        request.station = Station::background;
-        list_.push_back(request);
     }
+
+    /// One that waited elsewhere goes to the daemon.
+    void count_active() { ++active_background_; }
 
     /// The next request that may go to the pending list now, taken out and counted active;
     /// nullptr if none may.

@@ -36,7 +36,26 @@ std::string Connection::check() const {
     for (const Request& request : background_.list()) {
         census.visit(request, Station::background, false, false);
     }
+    std::size_t interrupts = input_.interrupts();
+    std::size_t num_background = background_.num_background();
+    std::size_t active_background = background_.active_background();
+    std::size_t waiting_background = background_.waiting();
     for (const Device& device : fds_) {
+        if (const Channel* const channel = device.channel.get()) {
+            for (const Request& request : channel->input.pending_list()) {
+                census.visit(request, Station::pending, true, false);
+            }
+            for (const Request& request : channel->background.list()) {
+                census.visit(request, Station::background, false, false);
+            }
+            for (const Request& request : channel->ring_background) {
+                census.visit(request, Station::background, false, false);
+            }
+            interrupts += channel->input.interrupts();
+            num_background += channel->background.num_background();
+            active_background += channel->background.active_background();
+            waiting_background += channel->background.waiting() + channel->ring_background.size();
+        }
         for (const Request& request : device.queue->io_list()) {
             census.visit(request, Station::io, false, false);
         }
@@ -52,20 +71,20 @@ std::string Connection::check() const {
     if (!census.wrong.empty()) {
         return census.wrong;
     }
-    if (census.interrupts != input_.interrupts()) {
+    if (census.interrupts != interrupts) {
         return fmt::format(
-            "{} interrupts are queued for {} requests", input_.interrupts(), census.interrupts);
+            "{} interrupts are queued for {} requests", interrupts, census.interrupts);
     }
-    if (census.background_active != background_.active_background()) {
+    if (census.background_active != active_background) {
         return fmt::format("active_background is {}, but {} are under way",
-                           background_.active_background(),
+                           active_background,
                            census.background_active);
     }
-    if (background_.num_background() != background_.active_background() + background_.waiting()) {
+    if (num_background != active_background + waiting_background) {
         return fmt::format("num_background is {}, but {} are active and {} wait",
-                           background_.num_background(),
-                           background_.active_background(),
-                           background_.waiting());
+                           num_background,
+                           active_background,
+                           waiting_background);
     }
     if (num_waiting_ < census.found) {
         return fmt::format(

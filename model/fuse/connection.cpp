@@ -41,7 +41,7 @@ Connection::Connection(const KernelBehaviour& kernel,
       one_lock_(kernel.input_lock == InputLock::connection),
       initialized_(config.initialized),
       no_interrupt_(config.no_interrupt) {
-    fds_.push_back({std::make_unique<ProcessingQueue>(kernel), true});
+    fds_.push_back({std::make_unique<ProcessingQueue>(kernel), true, nullptr});
 }
 
 Connection::~Connection() = default;
@@ -61,14 +61,19 @@ std::int32_t Connection::admit(Request& request) {
 }
 
 void Connection::give_up(Request& request) {
-    if (request.has(Flag::background) && !background_.blocked() && gate_sleepers_ > 0) {
-        listener_.wake_one_blocked();
+    if (request.has(Flag::background) && !background(request.channel).blocked()) {
+        wake_blocked(request.channel);
     }
     drop_waiting(request);
 }
 
 void Connection::initialize(const BackgroundLimits& limits) {
     background_.negotiate(limits);
+    for (Device& device : fds_) {
+        if (device.channel != nullptr) {
+            device.channel->background.negotiate(limits);
+        }
+    }
     initialized_ = true;
     listener_.wake_all_blocked();
 }
@@ -110,8 +115,18 @@ bool Connection::queue_background(Request& request) {
     count_waiting(request);
     request.flags.set(Flag::background);
     request.flags.set(Flag::isreply);
-    background_.push(request);
-    flush_background();
+    if (waits_on_ring(request)) {
+        request.unique = input_.next_unique();
+        request.station = Station::background;
+        background_.count();
+        Channel& channel = *fds_[request.channel].channel;
+        channel.ring_background.push_back(request);
+        flush_ring(channel);
+        return true;
+    }
+    BackgroundQueue& background = background_of(request.channel);
+    background.push(request);
+    flush_background(background);
     return true;
 }
 
@@ -129,13 +144,13 @@ bool Connection::queue_notify_reply(Request& request, std::uint64_t unique) {
     return true;
 }
 
-bool Connection::queue_forget(const Forget& forget) {
+bool Connection::queue_forget(const Forget& forget, Fd channel) {
     ++locks_.input;
     if (!connected_) {
         return false;
     }
-    input_.push_forget(forget);
-    listener_.wake_one_reader();
+    input_of(channel).push_forget(forget);
+    wake_reader(channel);
     return true;
 }
 
@@ -152,7 +167,7 @@ bool Connection::kill(Request& request) {
         return false;
     }
     ++locks_.input;
-    input_.remove(request);
+    input_of(request.channel).remove(request);
     request.error = -EINTR;
     put(request);
     return true;
@@ -168,24 +183,25 @@ Taken Connection::take(Fd fd, std::uint32_t buffer_bytes) {
         return failed_take(-EINVAL);
     }
     Taken taken;
+    InputQueue& input = input_of(fd);
     for (;;) {
         ++locks_.input;
         if (!connected_) {
             return failed_take(read_error());
         }
-        switch (input_.next_turn()) {
+        switch (input.next_turn()) {
             case Turn::nothing:
                 return taken;
             case Turn::interrupt:
-                take_interrupt(taken);
+                take_interrupt(input, taken);
                 return taken;
             case Turn::forget:
-                take_forgets(taken, buffer_bytes);
+                take_forgets(input, taken, buffer_bytes);
                 return taken;
             case Turn::request:
                 break;
         }
-        Request& request = input_.take_request();
+        Request& request = input.take_request();
         if (request.bytes_in <= buffer_bytes) {
             request.fd = fd;
             request.flags.set(Flag::locked);
@@ -203,8 +219,8 @@ Taken Connection::take(Fd fd, std::uint32_t buffer_bytes) {
     }
 }
 
-void Connection::take_interrupt(Taken& taken) {
-    Request& request = input_.take_interrupt();
+void Connection::take_interrupt(InputQueue& input, Taken& taken) {
+    Request& request = input.take_interrupt();
     if (kernel_.interrupt_bit()) {
         taken.unique = request.unique | 1U;
     } else {
@@ -216,17 +232,17 @@ void Connection::take_interrupt(Taken& taken) {
     taken.request = &request;
 }
 
-void Connection::take_forgets(Taken& taken, std::uint32_t buffer_bytes) {
+void Connection::take_forgets(InputQueue& input, Taken& taken, std::uint32_t buffer_bytes) {
     taken.unique = input_.next_unique();
     if (config_.protocol_minor < info(Opcode::batch_forget).since_minor ||
-        !input_.several_forgets()) {
+        !input.several_forgets()) {
         taken.kind = Taken::Kind::forget;
-        taken.forgets = input_.take_forgets(1);
+        taken.forgets = input.take_forgets(1);
         taken.bytes = request_bytes(Opcode::forget, config_.protocol_minor);
         return;
     }
     taken.kind = Taken::Kind::batch_forget;
-    taken.forgets = input_.take_forgets(forgets_that_fit(buffer_bytes));
+    taken.forgets = input.take_forgets(forgets_that_fit(buffer_bytes));
     taken.bytes = request_bytes(Opcode::batch_forget,
                                 config_.protocol_minor,
                                 {.entries = static_cast<std::uint32_t>(taken.forgets.size())});
@@ -337,7 +353,15 @@ Connection::Fd Connection::clone_fd() {
     if (!kernel_.clone_fd) {
         throw std::logic_error("FUSE_DEV_IOC_CLONE on a kernel without it");
     }
-    fds_.push_back({std::make_unique<ProcessingQueue>(kernel_), true});
+    fds_.push_back({std::make_unique<ProcessingQueue>(kernel_), true, nullptr});
+    ++open_fds_;
+    return static_cast<Fd>(fds_.size() - 1);
+}
+
+Connection::Fd Connection::add_channel() {
+    fds_.push_back({std::make_unique<ProcessingQueue>(kernel_),
+                    true,
+                    std::make_unique<Channel>(kernel_, config_.limits)});
     ++open_fds_;
     return static_cast<Fd>(fds_.size() - 1);
 }
@@ -373,11 +397,24 @@ void Connection::abort() {
         collect_processing(device, to_end);
     }
     background_.open_all();
-    flush_background();
+    flush_background(background_);
     while (input_.front() != nullptr) {
         to_end.push_back(input_.take_request());
     }
     input_.drop_forgets();
+    for (Device& device : fds_) {
+        if (device.channel == nullptr) {
+            continue;
+        }
+        Channel& channel = *device.channel;
+        channel.background.open_all();
+        flush_background(channel.background);
+        flush_ring(channel);
+        while (channel.input.front() != nullptr) {
+            to_end.push_back(channel.input.take_request());
+        }
+        channel.input.drop_forgets();
+    }
     listener_.wake_all_readers();
     listener_.wake_all_blocked();
     end_all(to_end);
@@ -389,20 +426,32 @@ std::int32_t Connection::read_error() const {
 
 void Connection::set_max_background(std::uint32_t value) {
     ++locks_.background;
-    if (background_.set_max_background(value) && gate_sleepers_ > 0) {
-        listener_.wake_one_blocked();
+    if (background_.set_max_background(value)) {
+        wake_blocked(0);
+    }
+    for (Fd fd = 0; fd < fds_.size(); ++fd) {
+        Channel* const channel = fds_[fd].channel.get();
+        if (channel != nullptr && channel->background.set_max_background(value) &&
+            config_.channel_background == ChannelBackground::channel) {
+            wake_blocked(fd);
+        }
     }
 }
 
 void Connection::set_congestion_threshold(std::uint32_t value) {
     ++locks_.background;
     background_.set_congestion_threshold(value);
+    for (Device& device : fds_) {
+        if (device.channel != nullptr) {
+            device.channel->background.set_congestion_threshold(value);
+        }
+    }
 }
 
 void Connection::put_pending(Request& request) {
-    input_.push(request);
+    input_of(request.channel).push(request);
     listener_.request_queued(request);
-    listener_.wake_one_reader();
+    wake_reader(request.channel);
 }
 
 void Connection::assign_and_put_pending(Request& request) {
@@ -410,8 +459,42 @@ void Connection::assign_and_put_pending(Request& request) {
     put_pending(request);
 }
 
-void Connection::flush_background() {
-    while (Request* const request = background_.start_next()) {
+void Connection::wake_reader(Fd channel) {
+    if (channel == 0) {
+        listener_.wake_one_reader();
+    } else {
+        listener_.wake_channel_reader(channel);
+    }
+}
+
+void Connection::wake_blocked(Fd channel) {
+    if (gate_sleepers_ == 0) {
+        return;
+    }
+    if (channel != 0 && config_.channel_background == ChannelBackground::channel) {
+        listener_.wake_channel_blocked(channel);
+    } else {
+        listener_.wake_one_blocked();
+    }
+}
+
+// The limit is the connection's, but a channel of which nothing is active may always send one.
+void Connection::flush_ring(Channel& channel) {
+    while (!channel.ring_background.empty() &&
+           (background_.active_background() < background_.limits().max_background ||
+            channel.active_background == 0)) {
+        Request& request = channel.ring_background.front();
+        channel.ring_background.pop_front();
+        request.station = Station::none;
+        background_.count_active();
+        ++channel.active_background;
+        locks_.input += one_lock_ ? 0 : 1;
+        put_pending(request);
+    }
+}
+
+void Connection::flush_background(BackgroundQueue& background) {
+    while (Request* const request = background.start_next()) {
         locks_.input += one_lock_ ? 0 : 1;
         assign_and_put_pending(*request);
     }
@@ -419,17 +502,17 @@ void Connection::flush_background() {
 
 bool Connection::queue_interrupt(Request& request) {
     ++locks_.input;
-    if (!request.has(Flag::interrupted) || !input_.push_interrupt(request)) {
+    if (!request.has(Flag::interrupted) || !interrupts_of(request).push_interrupt(request)) {
         return false;
     }
-    listener_.wake_one_reader();
+    wake_reader(config_.channel_interrupts ? request.channel : 0);
     return true;
 }
 
 void Connection::end(Request& request) {
     request.flags.set(Flag::finished);
     if (request.has(Flag::interrupted)) {
-        input_.remove_interrupt(request);
+        interrupts_of(request).remove_interrupt(request);
         locks_.input += one_lock_ ? 0 : 1;
     } else if (kernel_.end_takes_input_lock) {
         locks_.input += one_lock_ ? 0 : 1;
@@ -437,10 +520,17 @@ void Connection::end(Request& request) {
     if (request.has(Flag::background)) {
         locks_.background += one_lock_ ? 0 : 1;
         locks_.request += kernel_.background_end_wakes ? 1 : 0;
-        if (background_.end() && gate_sleepers_ > 0) {
-            listener_.wake_one_blocked();
+        if (waits_on_ring(request)) {
+            // The kernel looks at the connection's count before this request has left it.
+            Channel& channel = *fds_[request.channel].channel;
+            --channel.active_background;
+            flush_ring(channel);
         }
-        flush_background();
+        BackgroundQueue& background = background_of(request.channel);
+        if (background.end()) {
+            wake_blocked(request.channel);
+        }
+        flush_background(background);
     } else {
         ++locks_.request;
     }

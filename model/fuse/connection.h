@@ -31,11 +31,24 @@ struct Listener {
     /// wake_up(&fc->blocked_waitq): the caller held longest at the gate.
     virtual void wake_one_blocked() = 0;
 
+    /// As wake_one_reader(), of a channel.
+    virtual void wake_channel_reader(std::uint32_t) { wake_one_reader(); }
+
+    /// As wake_one_blocked(), where each channel has a gate of its own.
+    virtual void wake_channel_blocked(std::uint32_t) { wake_one_blocked(); }
+
     /// wake_up_all(&fc->blocked_waitq).
     virtual void wake_all_blocked() = 0;
 
   protected:
     ~Listener() = default;
+};
+
+/// How the background requests of channels are limited.
+enum class ChannelBackground : std::uint8_t {
+    common,   ///< all wait in the connection's one queue
+    ring,     ///< each channel's wait apart; one may go beyond the limit where none is active
+    channel,  ///< each channel has limits and a gate of its own
 };
 
 /// Settings of one mount that the queues look at.
@@ -45,6 +58,8 @@ struct ConnectionConfig {
     std::uint32_t max_write = 128U << 10U;            ///< bytes, from the INIT reply
     bool initialized = true;    ///< false: the gate is shut until initialize()
     bool no_interrupt = false;  ///< INTERRUPT is never sent
+    ChannelBackground channel_background = ChannelBackground::common;
+    bool channel_interrupts = false;  ///< INTERRUPTs go where their requests went
 };
 
 /// Marks the id of a request sent again.
@@ -123,7 +138,8 @@ class Connection {
 
     /// The gate, asked again after a wake-up.
     bool may_pass(const Request& request) const {
-        return request.has(Flag::force) || !gate_shut(request.has(Flag::background));
+        return request.has(Flag::force) ||
+               !gate_shut(request.has(Flag::background), request.channel);
     }
 
     /// Past the gate: 0, or -ENOTCONN, -ECONNREFUSED; with an error the request is given up.
@@ -134,9 +150,9 @@ class Connection {
 
     /// fuse_block_alloc: shut until the INIT reply, while a ring is awaited, and for background
     /// requests while `blocked`.
-    bool gate_shut(bool for_background) const {
+    bool gate_shut(bool for_background, Fd channel = 0) const {
         return !initialized_ || (ring_awaited_ && connected_) ||
-               (for_background && background_.blocked());
+               (for_background && background(channel).blocked());
     }
 
     /// The caller goes to sleep at the gate, or leaves it (woken or killed).
@@ -167,7 +183,7 @@ class Connection {
     bool queue_notify_reply(Request& request, std::uint64_t unique);
 
     /// Gives back lookups of an inode. False if the connection is gone.
-    bool queue_forget(const Forget& forget);
+    bool queue_forget(const Forget& forget, Fd channel = 0);
 
     /// A signal reached the caller of a queued request. True if an INTERRUPT was queued now; it
     /// may also follow when the request is sent.
@@ -206,6 +222,10 @@ class Connection {
     /// FUSE_DEV_IOC_CLONE: another descriptor. Throws std::logic_error on kernels without.
     Fd clone_fd();
 
+    /// Another descriptor, with a pending list of its own: a pair of queues that requests are sent
+    /// through by their `channel`.
+    Fd add_channel();
+
     /// Ends what the descriptor has taken; the last one to close aborts the connection. Nothing
     /// may be in the middle of being copied.
     void close(Fd fd);
@@ -221,7 +241,7 @@ class Connection {
     void set_max_background(std::uint32_t value);
     void set_congestion_threshold(std::uint32_t value);
 
-    bool congested() const { return background_.congested(); }
+    bool congested(Fd channel = 0) const { return background(channel).congested(); }
 
     bool connected() const { return connected_; }
 
@@ -238,9 +258,23 @@ class Connection {
 
     const ConnectionConfig& config() const { return config_; }
 
-    const InputQueue& input() const { return input_; }
+    const InputQueue& input(Fd channel = 0) const {
+        const Channel* const own = fds_[channel].channel.get();
+        return own != nullptr ? own->input : input_;
+    }
 
-    const BackgroundQueue& background() const { return background_; }
+    /// The one that limits the channel's requests.
+    const BackgroundQueue& background(Fd channel = 0) const {
+        return config_.channel_background == ChannelBackground::channel &&
+                       fds_[channel].channel != nullptr
+                   ? fds_[channel].channel->background
+                   : background_;
+    }
+
+    /// Background requests of a channel that are with the daemon or on their way.
+    std::uint32_t active_background(Fd channel) const {
+        return fds_[channel].channel->active_background;
+    }
 
     const ProcessingQueue& processing(Fd fd) const { return *fds_[fd].queue; }
 
@@ -257,22 +291,52 @@ class Connection {
     std::string check() const;
 
   private:
+    /// What a descriptor does not share with others.
+    struct Channel {
+        Channel(const KernelBehaviour& kernel, const BackgroundLimits& limits)
+            : input(kernel), background(kernel, limits) {}
+
+        InputQueue input;
+        BackgroundQueue background;   // ChannelBackground::channel
+        RequestList ring_background;  // ChannelBackground::ring
+        std::uint32_t active_background = 0;
+    };
+
     struct Device {
         std::unique_ptr<ProcessingQueue> queue;
         bool open = true;
+        std::unique_ptr<Channel> channel;  // null: reads from the common queue
     };
+
+    InputQueue& input_of(Fd channel) { return const_cast<InputQueue&>(input(channel)); }
+
+    BackgroundQueue& background_of(Fd channel) {
+        return const_cast<BackgroundQueue&>(background(channel));
+    }
+
+    InputQueue& interrupts_of(const Request& request) {
+        return input_of(config_.channel_interrupts ? request.channel : 0);
+    }
+
+    void wake_reader(Fd channel);
+    void wake_blocked(Fd channel);
+    /// ChannelBackground::ring applies to it.
+    bool waits_on_ring(const Request& request) const {
+        return config_.channel_background == ChannelBackground::ring && request.channel != 0;
+    }
+    void flush_ring(Channel& channel);
 
     void put_pending(Request& request);
     void assign_and_put_pending(Request& request);
-    void flush_background();
+    void flush_background(BackgroundQueue& background);
     bool queue_interrupt(Request& request);
     void end(Request& request);
     void end_all(RequestList& to_end);
     static void collect_processing(Device& device, RequestList& to_end);
     void count_waiting(Request& request);
     void drop_waiting(Request& request);
-    void take_interrupt(Taken& taken);
-    void take_forgets(Taken& taken, std::uint32_t buffer_bytes);
+    void take_interrupt(InputQueue& input, Taken& taken);
+    void take_forgets(InputQueue& input, Taken& taken, std::uint32_t buffer_bytes);
 
     const KernelBehaviour& kernel_;
     ConnectionConfig config_;

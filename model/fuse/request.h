@@ -91,6 +91,7 @@ struct Request
     // Where it stands; written by Connection only.
     std::uint64_t intr_unique = 0;  ///< id of its last INTERRUPT where that has an id of its own
     std::uint32_t fd = 0;           ///< the descriptor that took it
+    std::uint32_t channel = 0;      ///< set by its sender: a Connection::add_channel(), or 0
     Flags flags;
     Station station = Station::none;
 

@@ -12,6 +12,7 @@
 #include "system/recorded_facts.h"
 #include "trace/reader.h"
 #include "transport/dev_fuse.h"
+#include "transport/transport.h"
 #include "vfs/mount.h"
 #include "workload/native.h"
 #include "workload/replay.h"
@@ -97,6 +98,15 @@ transport::DevFuseConfig dev_config(const MountConfig& mount) {
     return config;
 }
 
+std::unique_ptr<transport::Transport> make_transport(const Scenario& scenario,
+                                                     host::Cpu& cpu,
+                                                     const fuse::KernelBehaviour& kernel,
+                                                     unsigned protocol_minor) {
+    const fuse::ConnectionConfig connection = connection_config(scenario, protocol_minor);
+    const transport::DevFuseConfig dev = dev_config(scenario.mount);
+    return std::make_unique<transport::DevFuse>(cpu, kernel, connection, dev);
+}
+
 vfs::MountSettings mount_settings(const MountConfig& mount,
                                   const fuse::KernelBehaviour& kernel,
                                   bool stacked) {
@@ -140,11 +150,7 @@ class Stack {
     Stack(const Scenario& scenario, unsigned protocol_minor)
         : kernel_(fuse::nearest_kernel_behaviour(scenario.kernel.version)),
           cpu_(engine_, *scenario.host, scenario.run.seed),
-          dev_(std::in_place,
-               cpu_,
-               kernel_,
-               connection_config(scenario, protocol_minor),
-               dev_config(scenario.mount)),
+          dev_(make_transport(scenario, cpu_, kernel_, protocol_minor)),
           file_system_(make_file_system(scenario, cpu_.costs())),
           session_(*dev_, *file_system_, session_config(scenario.daemon, scenario.mount)) {}
 
@@ -199,7 +205,7 @@ class Stack {
 
     const host::Cpu& cpu() const { return cpu_; }
 
-    const transport::DevFuse& dev() const { return *dev_; }
+    const transport::Transport& dev() const { return *dev_; }
 
     const daemon::Session& session() const { return session_; }
 
@@ -227,7 +233,7 @@ class Stack {
     sim::Engine engine_;
     const fuse::KernelBehaviour& kernel_;
     host::Cpu cpu_;
-    std::optional<transport::DevFuse> dev_;
+    std::unique_ptr<transport::Transport> dev_;
     std::unique_ptr<daemon::FileSystem> file_system_;
     daemon::Session session_;
     std::unique_ptr<vfs::Backing> backing_;
@@ -321,8 +327,9 @@ void report_operations(const Stack& stack, report::Result& result) {
 
 void report_stations(const Stack& stack, report::Result& result) {
     const Time now = stack.engine().now();
-    result.stations.push_back(station_of(stack.dev().background_station(), now));
-    result.stations.push_back(station_of(stack.dev().queue_station(), now));
+    for (const sim::Station* station : stack.dev().stations()) {
+        result.stations.push_back(station_of(*station, now));
+    }
     result.stations.push_back(station_of(stack.session().station(), now));
     for (const auto& core : stack.cpu().cores()) {
         report::Station station;

@@ -23,8 +23,8 @@ DevFuse::DevFuse(host::Cpu& cpu,
     : cpu_(cpu),
       config_(config),
       readers_(cpu.engine(), "a request on /dev/fuse"),
-      blocked_(cpu.engine(), "the background limit"),
       connection_(kernel, connection, *this),
+      blocked_(cpu.engine(), "the background limit"),
       background_("background queue", 0),
       queue_("/dev/fuse", 0) {}
 
@@ -32,20 +32,29 @@ sim::Task<std::int32_t> DevFuse::pass_gate(Thread& thread, Call& call) {
     bool may_pass = connection_.arrive(call);
     while (!may_pass) {
         connection_.sleeps_at_gate();
-        co_await thread.sleep(blocked_);
+        co_await thread.sleep(gate(call));
         connection_.leaves_gate();
         may_pass = connection_.may_pass(call);
     }
     co_return connection_.admit(call);
 }
 
+sim::Task<> DevFuse::await_answer(Thread& thread, Call& call) {
+    return wait_for(thread, call);
+}
+
 sim::Task<std::int32_t> DevFuse::call(Thread& thread, Call& call) {
+    route(thread, call);
     if (const std::int32_t error = co_await pass_gate(thread, call); error != 0) {
         co_return error;
     }
     call.created = now().ps();
     if (!connection_.queue(call)) {
         co_return call.error;
+    }
+    handed_over(thread, call);
+    if (waits_otherwise_) {
+        co_await await_answer(thread, call);
     }
     while (!call.finished()) {
         co_await thread.sleep(call.done());
@@ -59,6 +68,7 @@ sim::Task<std::int32_t> DevFuse::call(Thread& thread, Call& call) {
 
 sim::Task<std::int32_t> DevFuse::call_background(Thread& thread, Call& call) {
     call.flags.set(fuse::Flag::background);
+    route(thread, call);
     if (const std::int32_t error = co_await pass_gate(thread, call); error != 0) {
         co_return error;
     }
@@ -69,6 +79,7 @@ sim::Task<std::int32_t> DevFuse::call_background(Thread& thread, Call& call) {
         background_.give_up(now(), Time::from_ps(call.created));
         co_return call.error;
     }
+    handed_over(thread, call);
     co_return 0;
 }
 
@@ -80,6 +91,12 @@ sim::Task<> DevFuse::wait_for(Thread& thread, Call& call) {
 
 void DevFuse::forget(std::uint64_t nodeid, std::uint64_t nlookup, std::uint32_t message) {
     connection_.queue_forget({nodeid, nlookup, now().ps(), message});
+}
+
+void DevFuse::close(Fd fd) {
+    if (connection_.connected()) {
+        connection_.close(fd);
+    }
 }
 
 void DevFuse::request_queued(fuse::Request& request) {
@@ -112,6 +129,31 @@ void DevFuse::charge_read(Thread& worker, const fuse::Taken& taken) {
     worker.charge(costs.copy_time(copied));
 }
 
+bool DevFuse::has_it(fuse::Request& request) {
+    const Time queued = Time::from_ps(request.queued);
+    request.sent = now().ps();
+    queue_.begin_service(now(), queued);
+    queue_.depart(now(), queued, now());
+    return connection_.sent(request);
+}
+
+void DevFuse::count_taken(const fuse::Taken& taken) {
+    switch (taken.kind) {
+        case fuse::Taken::Kind::forget:
+        case fuse::Taken::Kind::batch_forget:
+            statistics_.taken(taken.kind == fuse::Taken::Kind::forget ? fuse::Opcode::forget
+                                                                      : fuse::Opcode::batch_forget,
+                              taken.bytes,
+                              now() - Time::from_ps(taken.forgets.front().queued));
+            break;
+        case fuse::Taken::Kind::interrupt:
+            statistics_.taken(fuse::Opcode::interrupt, taken.bytes, Time());
+            break;
+        default:
+            break;
+    }
+}
+
 sim::Task<fuse::Taken> DevFuse::receive(Thread& worker, Fd fd) {
     co_await worker.run(cpu_.costs().syscall);
     for (;;) {
@@ -121,33 +163,13 @@ sim::Task<fuse::Taken> DevFuse::receive(Thread& worker, Fd fd) {
             continue;
         }
         charge_read(worker, taken);
-        switch (taken.kind) {
-            case fuse::Taken::Kind::request: {
-                co_await worker.run();
-                fuse::Request& request = *taken.request;
-                const Time queued = Time::from_ps(request.queued);
-                request.sent = now().ps();
-                queue_.begin_service(now(), queued);
-                queue_.depart(now(), queued, now());
-                if (!connection_.sent(request)) {
-                    continue;  // the connection went away while the request was being copied
-                }
-                break;
+        if (taken.kind == fuse::Taken::Kind::request) {
+            co_await worker.run();
+            if (!has_it(*taken.request)) {
+                continue;  // the connection went away while the request was being copied
             }
-            case fuse::Taken::Kind::forget:
-            case fuse::Taken::Kind::batch_forget:
-                statistics_.taken(taken.kind == fuse::Taken::Kind::forget
-                                      ? fuse::Opcode::forget
-                                      : fuse::Opcode::batch_forget,
-                                  taken.bytes,
-                                  now() - Time::from_ps(taken.forgets.front().queued));
-                break;
-            case fuse::Taken::Kind::interrupt:
-                statistics_.taken(fuse::Opcode::interrupt, taken.bytes, Time());
-                break;
-            case fuse::Taken::Kind::failed:
-            case fuse::Taken::Kind::nothing:
-                break;
+        } else {
+            count_taken(taken);
         }
         co_return taken;
     }

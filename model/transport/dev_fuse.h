@@ -1,14 +1,10 @@
 #pragma once
 
-#include "fuse/connection.h"
-#include "host/cpu.h"
-#include "sim/statistics.h"
-#include "sim/task.h"
 #include "sim/wait_queue.h"
-#include "transport/message.h"
-#include "transport/request_statistics.h"
+#include "transport/transport.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace fusesim::transport {
 
@@ -20,74 +16,96 @@ struct DevFuseConfig {
     std::uint32_t read_buffer = 0x21000;  ///< bytes; libfuse: max_write + 4 KiB
 };
 
-/// Requests cross the kernel border as reads and writes of /dev/fuse. Whoever calls pays: the
-/// caller's thread for queueing and waiting, the worker's for reading, copying and ending.
-class DevFuse final : private fuse::Listener {
+/// Requests cross the kernel border as reads and writes of /dev/fuse. Other transports are made of
+/// this one: each keeps /dev/fuse for what it does not carry itself.
+class DevFuse : public Transport, protected fuse::Listener {
   public:
-    using Fd = fuse::Connection::Fd;
-
     DevFuse(host::Cpu& cpu,
             const fuse::KernelBehaviour& kernel,
             const fuse::ConnectionConfig& connection,
             const DevFuseConfig& config);
 
-    // --- callers; costs of VFS and of building the request are theirs
+    sim::Task<std::int32_t> call(host::Thread& thread, Call& call) final;
+    sim::Task<std::int32_t> call_background(host::Thread& thread, Call& call) final;
+    sim::Task<> wait_for(host::Thread& thread, Call& call) final;
+    void forget(std::uint64_t nodeid, std::uint64_t nlookup, std::uint32_t message = 0) override;
 
-    /// Sends a request and sleeps until its answer is in. 0 or a negative errno.
-    sim::Task<std::int32_t> call(host::Thread& thread, Call& call);
-    /// Hands over a request that nobody waits for here; may sleep at the gate. 0 or an errno.
-    sim::Task<std::int32_t> call_background(host::Thread& thread, Call& call);
-    /// Sleeps until a request handed over in the background has ended.
-    sim::Task<> wait_for(host::Thread& thread, Call& call);
-    /// Gives back lookups of an inode; never waits. See fuse::Forget for `message`.
-    void forget(std::uint64_t nodeid, std::uint64_t nlookup, std::uint32_t message = 0);
+    bool congested() const override { return connection_.congested(); }
 
-    // --- workers
+    std::vector<Post> posts() const override { return {Post{}}; }
 
-    /// read(2) on /dev/fuse: sleeps until there is something to do. `failed` ends the worker.
-    sim::Task<fuse::Taken> receive(host::Thread& worker, Fd fd);
+    Fd clone_fd() final { return connection_.clone_fd(); }
+
+    void close(Fd fd) final;
+
+    /// read(2) on /dev/fuse.
+    sim::Task<fuse::Taken> receive(host::Thread& worker, Fd fd) override;
     /// writev(2) of an answer.
-    sim::Task<> reply(host::Thread& worker, Fd fd, Call& call);
+    sim::Task<> reply(host::Thread& worker, Fd fd, Call& call) override;
 
     fuse::Connection& connection() { return connection_; }
 
-    RequestStatistics& statistics() { return statistics_; }
+    const RequestStatistics& statistics() const final { return statistics_; }
 
-    const RequestStatistics& statistics() const { return statistics_; }
+    host::Cpu& cpu() const final { return cpu_; }
 
-    host::Cpu& cpu() const { return cpu_; }
+    std::vector<const sim::Station*> stations() const final { return {&background_, &queue_}; }
 
-    void begin_window(sim::Time at);
-    /// Ends of run: throws std::logic_error if a counter, list or station contradicts itself.
-    void check(sim::Time at) const;
+    void begin_window(sim::Time at) override;
+    void check(sim::Time at) const override;
 
-    const sim::Station& background_station() const { return background_; }
+  protected:
+    // What other transports do otherwise.
 
-    const sim::Station& queue_station() const { return queue_; }
+    /// Chooses the channel of a request; before the gate.
+    virtual void route(const host::Thread&, Call&) {}
 
-  private:
-    void request_queued(fuse::Request& request) override;
+    /// A request was handed over by its caller.
+    virtual void handed_over(host::Thread&, Call&) {}
+
+    /// The caller waits for its answer.
+    virtual sim::Task<> await_answer(host::Thread& thread, Call& call);
+
+    /// Sleepers at the gate of a channel, and of the connection.
+    virtual sim::WaitQueue& gate(const Call&) { return blocked_; }
+
+    /// The daemon has the request; false if it is gone.
+    bool has_it(fuse::Request& request);
+
+    /// A message that is no request was taken.
+    void count_taken(const fuse::Taken& taken);
+
+    void charge_reply(host::Thread& worker, const Call& call);
+
+    sim::Time now() const { return cpu_.engine().now(); }
+
+    const host::Costs& costs() const { return cpu_.costs(); }
 
     void wake_one_reader() override { readers_.wake_one(); }
 
     void wake_all_readers() override { readers_.wake_all(); }
 
-    void wake_one_blocked() override { blocked_.wake_one(); }
-
     void wake_all_blocked() override { blocked_.wake_all(); }
+
+  private:
+    void request_queued(fuse::Request& request) override;
+
+    void wake_one_blocked() override { blocked_.wake_one(); }
 
     sim::Task<std::int32_t> pass_gate(host::Thread& thread, Call& call);
     void charge_read(host::Thread& worker, const fuse::Taken& taken);
-    void charge_reply(host::Thread& worker, const Call& call);
-
-    sim::Time now() const { return cpu_.engine().now(); }
 
     host::Cpu& cpu_;
+
+  protected:
     DevFuseConfig config_;
+    bool waits_otherwise_ = false;  ///< await_answer() is overridden
     sim::WaitQueue readers_;
-    sim::WaitQueue blocked_;
     fuse::Connection connection_;
     RequestStatistics statistics_;
+
+  private:
+    sim::WaitQueue blocked_;
     sim::Station background_;  // created until queued
     sim::Station queue_;       // queued until taken
 };

@@ -46,7 +46,7 @@ std::uint32_t Name::length() const {
            static_cast<std::uint32_t>(end - digits);
 }
 
-Mount::Mount(transport::DevFuse& dev,
+Mount::Mount(transport::Transport& dev,
              const fuse::KernelBehaviour& kernel,
              const MountSettings& settings,
              Backing* backing)

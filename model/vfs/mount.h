@@ -3,7 +3,7 @@
 #include "fuse/kernel.h"
 #include "host/cpu.h"
 #include "sim/task.h"
-#include "transport/dev_fuse.h"
+#include "transport/transport.h"
 #include "vfs/inode.h"
 #include "vfs/readahead.h"
 
@@ -53,7 +53,7 @@ struct File {
 /// 0 or a negative errno.
 class Mount {
   public:
-    Mount(transport::DevFuse& dev,
+    Mount(transport::Transport& dev,
           const fuse::KernelBehaviour& kernel,
           const MountSettings& settings,
           Backing* backing);
@@ -177,7 +177,7 @@ class Mount {
 
     const host::Costs& costs() const { return dev_.cpu().costs(); }
 
-    transport::DevFuse& dev_;
+    transport::Transport& dev_;
     const fuse::KernelBehaviour& kernel_;
     MountSettings settings_;
     Backing* backing_;

@@ -116,7 +116,7 @@ sim::Task<> Mount::fetch(Thread& thread, Inode& inode, Readahead::Window window,
     if (window.first >= last || window.count == 0) {
         co_return;
     }
-    if (optional && dev_.connection().congested()) {
+    if (optional && dev_.congested()) {
         co_return;
     }
     const std::uint64_t stop = std::min(window.first + window.count, last);

@@ -73,7 +73,7 @@ struct Replay::Caller {
     bool starved = false;
 };
 
-Replay::Replay(transport::DevFuse& dev, trace::Reader& reader, const ReplayConfig& config)
+Replay::Replay(transport::Transport& dev, trace::Reader& reader, const ReplayConfig& config)
     : dev_(dev),
       reader_(reader),
       config_(config),

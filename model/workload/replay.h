@@ -4,7 +4,7 @@
 #include "sim/engine.h"
 #include "sim/statistics.h"
 #include "trace/reader.h"
-#include "transport/dev_fuse.h"
+#include "transport/transport.h"
 
 #include <cstdint>
 #include <functional>
@@ -45,7 +45,7 @@ struct RecordedStatistics {
 /// held in memory is bounded, and so is how far callers may drift apart.
 class Replay {
   public:
-    Replay(transport::DevFuse& dev, trace::Reader& reader, const ReplayConfig& config);
+    Replay(transport::Transport& dev, trace::Reader& reader, const ReplayConfig& config);
     ~Replay();
 
     const std::map<fuse::Opcode, RecordedStatistics>& recorded() const { return recorded_; }
@@ -79,7 +79,7 @@ class Replay {
     void give_back(Issue& issue);
     sim::Time scaled(std::int64_t ns) const;
 
-    transport::DevFuse& dev_;
+    transport::Transport& dev_;
     trace::Reader& reader_;
     ReplayConfig config_;
     sim::Engine& engine_;
