@@ -66,10 +66,6 @@ const fuse_opt common_options[] = {
     FUSESIM_VALUE("max_readahead=%u", max_readahead),
     FUSESIM_VALUE("max_background=%u", max_background),
     FUSESIM_VALUE("congestion_threshold=%u", congestion_threshold),
-    FUSE_OPT_END,
-};
-
-const fuse_opt loop_options[] = {
     FUSESIM_VALUE("stamps=%s", stamps),
     FUSE_OPT_END,
 };
@@ -131,9 +127,8 @@ void print_help(const Program& program) {
     }
     if (program.takes == Takes::ring) {
         std::printf("    -o queue_depth=N       ring entries for each core (8)\n");
-    } else {
-        std::printf("    -o stamps=FILE         log when each request was read and answered\n");
     }
+    std::printf("    -o stamps=FILE         log when each request was read and answered\n");
 }
 
 /// Takes from `args` what this program knows; the rest stays.
@@ -141,8 +136,7 @@ bool parse(fuse_args& args, const Program& program, Raw& raw) {
     const auto take = [&](bool wanted, const fuse_opt* known) {
         return !wanted || fuse_opt_parse(&args, &raw, known, nullptr) == 0;
     };
-    return take(true, common_options) && take(program.takes != Takes::ring, loop_options) &&
-           take(program.takes != Takes::source, file_options) &&
+    return take(true, common_options) && take(program.takes != Takes::source, file_options) &&
            take(program.takes == Takes::files_and_service_time, service_options) &&
            take(program.takes == Takes::source, source_options) &&
            take(program.takes == Takes::ring, ring_options);

@@ -1,7 +1,5 @@
 #include "session.h"
 
-#include "stamps.h"
-
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <sys/ioctl.h>
@@ -147,25 +145,6 @@ ssize_t write_reply(int fd, iovec* pieces, int count, void*) {
     return put;
 }
 
-stamps::Log* open_log(const std::string& path) {
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    const std::size_t size = sizeof(stamps::Log) + log_capacity * sizeof(stamps::Served);
-    if (fd < 0 || ftruncate(fd, static_cast<off_t>(size)) != 0) {
-        std::perror(path.c_str());
-        return nullptr;
-    }
-    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-    close(fd);
-    if (memory == MAP_FAILED) {
-        std::perror(path.c_str());
-        return nullptr;
-    }
-    auto* log = static_cast<stamps::Log*>(memory);
-    log->used = 0;
-    log->capacity = log_capacity;
-    return log;
-}
-
 /// libfuse takes other reads and writes only for a descriptor that somebody else mounted.
 int mount_by_hand(const Program& program, const Options& options) {
     const int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -239,6 +218,25 @@ int loop(fuse_session* session, const fuse_cmdline_opts& wanted) {
 }
 
 }  // namespace
+
+stamps::Log* open_log(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const std::size_t size = sizeof(stamps::Log) + log_capacity * sizeof(stamps::Served);
+    if (fd < 0 || ftruncate(fd, static_cast<off_t>(size)) != 0) {
+        std::perror(path.c_str());
+        return nullptr;
+    }
+    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    close(fd);
+    if (memory == MAP_FAILED) {
+        std::perror(path.c_str());
+        return nullptr;
+    }
+    auto* log = static_cast<stamps::Log*>(memory);
+    log->used = 0;
+    log->capacity = log_capacity;
+    return log;
+}
 
 void add_mount_options(fuse_args& args, const Options& options) {
     if (options.max_read != 0 && !by_hand(options)) {

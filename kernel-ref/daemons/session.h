@@ -1,8 +1,14 @@
 #pragma once
 
 #include "options.h"
+#include "stamps.h"
+
+#include <string>
 
 namespace fusesim::daemons {
+
+/// The file that an observer shares; null if it cannot be made, which standard error then says.
+stamps::Log* open_log(const std::string& path);
 
 /// Adds what the kernel must hear at mount time to the arguments of a new session.
 void add_mount_options(fuse_args& args, const Options& options);

@@ -76,6 +76,15 @@ void UringQueue::submit(Entry& entry, std::uint32_t command, std::uint64_t commi
 void UringQueue::serve(Entry& entry) {
     NullServer::Exchange exchange{};
     std::memcpy(&exchange.header, entry.header->in_out, sizeof exchange.header);
+    if (setup_.log != nullptr) {
+        served_.push_back({entered_,
+                           returned_,
+                           0,
+                           0,
+                           exchange.header.unique,
+                           exchange.header.opcode,
+                           setup_.number});
+    }
     exchange.operation = entry.header->operation;
     exchange.payload = entry.payload;
     exchange.size = entry.header->entry.payload_size;
@@ -94,6 +103,23 @@ void UringQueue::serve(Entry& entry) {
     submit(entry, ring::command_commit_and_fetch, entry.header->entry.commit_id);
 }
 
+/// One system call commits all answers and fetches: stamped, it is the reply of those that it
+/// commits and the read of those that it brings.
+int UringQueue::submit_and_wait() {
+    if (setup_.log == nullptr) {
+        return io_uring_submit_and_wait(&ring_, 1);
+    }
+    entered_ = stamps::ticks();
+    const int result = io_uring_submit_and_wait(&ring_, 1);
+    returned_ = stamps::ticks();
+    for (stamps::Served& one : served_) {
+        one.reply_entered = one.reply_returned = entered_;
+        setup_.log->append(one);
+    }
+    served_.clear();
+    return result;
+}
+
 int UringQueue::run() {
     for (Entry& entry : entries_) {
         submit(entry, ring::command_register, 0);
@@ -101,7 +127,7 @@ int UringQueue::run() {
     int error = 0;
     std::size_t alive = entries_.size();
     while (alive > 0) {
-        const int result = io_uring_submit_and_wait(&ring_, 1);
+        const int result = submit_and_wait();
         if (result < 0 && result != -EINTR) {
             return -result;
         }

@@ -2,6 +2,7 @@
 
 #include "null_server.h"
 #include "ring_protocol.h"
+#include "stamps.h"
 
 #include <liburing.h>
 
@@ -18,6 +19,7 @@ class UringQueue {
         unsigned number = 0;
         unsigned depth = 1;
         std::size_t payload = 0;  ///< bytes for names and data of one request
+        stamps::Log* log = nullptr;
     };
 
     /// Throws std::system_error.
@@ -40,6 +42,7 @@ class UringQueue {
 
     void submit(Entry& entry, std::uint32_t command, std::uint64_t commit_id);
     void serve(Entry& entry);
+    int submit_and_wait();
 
     Setup setup_;
     NullServer& server_;
@@ -47,6 +50,9 @@ class UringQueue {
     char* memory_ = nullptr;
     std::size_t memory_bytes_ = 0;
     std::vector<Entry> entries_;
+    std::vector<stamps::Served> served_;  ///< since the ring was last entered
+    std::uint64_t entered_ = 0;
+    std::uint64_t returned_ = 0;
 };
 
 }  // namespace fusesim::daemons

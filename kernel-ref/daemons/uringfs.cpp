@@ -1,5 +1,6 @@
 #include "null_server.h"
 #include "options.h"
+#include "session.h"
 #include "uring_queue.h"
 
 #include <fcntl.h>
@@ -107,6 +108,7 @@ class Daemon {
     Options options_;
     NullServer server_;
     int device_ = -1;
+    stamps::Log* log_ = nullptr;
     std::vector<char> message_ = std::vector<char>(default_max_write + page);
     std::vector<std::thread> threads_;
 };
@@ -195,7 +197,7 @@ bool Daemon::start_queues() {
         std::max<std::size_t>({FUSE_MIN_READ_BUFFER, max_write(), max_pages() * page});
     try {
         for (unsigned i = 0; i < possible_cores(); ++i) {
-            const UringQueue::Setup setup{device_, i, options_.queue_depth, payload};
+            const UringQueue::Setup setup{device_, i, options_.queue_depth, payload, log_};
             auto queue = std::make_shared<UringQueue>(setup, server_);
             threads_.emplace_back([queue, i] {
                 settle_on(i);
@@ -256,6 +258,12 @@ int Daemon::serve_device() {
 }
 
 int Daemon::run() {
+    if (!options_.stamps.empty()) {
+        log_ = open_log(options_.stamps);
+        if (log_ == nullptr) {
+            return 1;
+        }
+    }
     if (!attach()) {
         return 1;
     }

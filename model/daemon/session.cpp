@@ -104,7 +104,7 @@ sim::Task<> Session::loop(Worker& worker) {
 sim::Task<> Session::serve(Worker& worker, const Taken& taken) {
     host::Thread& thread = *worker.thread;
     if (!file_system_.includes_library()) {
-        thread.charge(dev_.cpu().costs().libfuse_request, host::Work::user);
+        thread.charge(dev_.library_time(worker.fd), host::Work::user);
     }
     if (taken.kind == Taken::Kind::forget || taken.kind == Taken::Kind::batch_forget) {
         file_system_.forget(thread, taken.forgets.size());

@@ -52,6 +52,10 @@ class Thread final : private sim::Waiter, private FairEntity {
     /// in the kernel is computed without being preempted; who was woken meanwhile may run now.
     Run return_to_user();
 
+    /// `co_await thread.run_in_kernel()`: the same within a system call that goes on: who was woken
+    /// waits for its end.
+    Run run_in_kernel();
+
     /// `co_await thread.sleep(queue)`: in the queue from now on, off the core once the charged
     /// costs are paid, back on a core after a wake-up. Check again what was waited for.
     class Sleep;
@@ -268,6 +272,11 @@ inline Thread::Run Thread::run(sim::Time cost, Work work) {
 
 inline Thread::Run Thread::return_to_user() {
     to_user_ = true;
+    must_pay_ = debt_;
+    return Run(*this);
+}
+
+inline Thread::Run Thread::run_in_kernel() {
     must_pay_ = debt_;
     return Run(*this);
 }

@@ -123,6 +123,14 @@ constexpr Cost<LowerCosts> lower_costs[] = {
     {"fdatasync", &LowerCosts::fdatasync, "fdatasync(2) likewise"},
 };
 
+constexpr Cost<UringCosts> uring_costs[] = {
+    {"dispatch", &UringCosts::dispatch, "from the caller to the ring's thread, for fuse_read"},
+    {"commit", &UringCosts::commit, "fixed part of committing a reply, for fuse_reply"},
+    {"daemon", &UringCosts::daemon, "user time per request, for libfuse_request"},
+    {"page_reply", &UringCosts::page_reply, "per page that is read, for fuse_page_reply"},
+    {"page_write", &UringCosts::page_write, "per page that is written, for fuse_page_write"},
+};
+
 constexpr Cost<Costs> plain_costs[] = {
     {"syscall", &Costs::syscall, "entry and exit of an empty system call"},
     {"context_switch", &Costs::context_switch, "from one process to another on one core"},
@@ -190,8 +198,13 @@ void bind(config::Map& map, LowerCosts& costs) {
     map.field("fdatasync_blocked", costs.fdatasync_blocked, Time(), 3600_s, "in fdatasync(2)");
 }
 
+void bind(config::Map& map, UringCosts& costs) {
+    bind_times(map, costs, uring_costs);
+}
+
 void bind(config::Map& map, Costs& c) {
     bind_times(map, c, plain_costs);
+    map.section("uring", c.uring, "requests through io_uring; absent where not measured");
     map.section("vfs", c.vfs, "calls on a mount, for their caller, beyond their requests");
     map.section("lower", c.lower, "calls on the file system below a daemon, by its name");
     map.section("idle_exit",

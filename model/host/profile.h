@@ -5,6 +5,7 @@
 #include "sim/time.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,6 +77,16 @@ struct LowerCosts {
     std::vector<sim::Time> fdatasync_blocked;
 };
 
+/// What a request costs through io_uring, in place of fuse_read, fuse_reply, libfuse_request,
+/// fuse_page_reply and fuse_page_write.
+struct UringCosts {
+    sim::Time dispatch;    ///< to the ring's entry, for its thread; what submitting costs included
+    sim::Time commit;      ///< an answer's end within io_uring_enter(2), fixed
+    sim::Time daemon;      ///< user time per request of the ring's thread
+    sim::Time page_reply;  ///< per page that is read, beyond the copy
+    sim::Time page_write;  ///< per page that is written, caller included, beyond the copy
+};
+
 /// What operations of kernel and library cost on one machine. Measured by `fusesim calibrate`, or
 /// taken from a published figure with its source; no number of one machine stands in code.
 struct Costs {
@@ -117,6 +128,7 @@ struct Costs {
     sim::Time drop_page;       ///< per clean page dropped from the cache
     sim::Time buffered_read;   ///< caller: pread(2) of pages that are missing, fixed
     sim::Time readahead_page;  ///< per page read into the cache; replaces fuse_page
+    std::optional<UringCosts> uring;  ///< absent: not measured
     VfsCosts vfs;
     std::map<std::string, LowerCosts> lower;  ///< by file system
     sim::Time libfuse_request;                ///< user time per request in the library
@@ -169,6 +181,7 @@ void bind(config::Map& map, IdleCost& row);
 void bind(config::Map& map, SizeCost& point);
 void bind(config::Map& map, VfsCosts& costs);
 void bind(config::Map& map, LowerCosts& costs);
+void bind(config::Map& map, UringCosts& costs);
 void bind(config::Map& map, Costs& costs);
 void bind(config::Map& map, SchedulerConfig& scheduler);
 void bind(config::Map& map, Interruption& row);

@@ -74,10 +74,13 @@ void bind(config::Map& map, MountConfig& mount) {
               mount.transport,
               {{"dev_fuse", Transport::dev_fuse}, {"io_uring", Transport::io_uring}},
               "how requests cross the kernel border");
-    map.field("queue_depth", mount.queue_depth, 1, 4096, "io_uring: entries of each core's queue");
-    map.check(!mount.queue_depth || mount.transport == Transport::io_uring,
-              "queue_depth",
-              "is for transport: io_uring");
+    map.field("io_uring_q_depth",
+              mount.io_uring_q_depth,
+              1,
+              1024,
+              "io_uring: entries of each core's queue; libfuse's default 8");
+    const bool uring = mount.transport == Transport::io_uring;
+    map.check(!mount.io_uring_q_depth || uring, "io_uring_q_depth", "is for transport: io_uring");
     map.field("passthrough",
               mount.passthrough,
               "opened files are read and written without the daemon, on backing files (6.9)");

@@ -25,8 +25,8 @@ struct MountConfig {
     enum class Transport { dev_fuse, io_uring };
 
     Transport transport = Transport::dev_fuse;
-    std::optional<unsigned> queue_depth;  ///< io_uring: entries of each core's queue
-    bool passthrough = false;             ///< opened files are read and written below the daemon
+    std::optional<unsigned> io_uring_q_depth;  ///< entries of each core's queue
+    bool passthrough = false;  ///< opened files are read and written below the daemon
     std::optional<unsigned> max_background;
     std::optional<unsigned> congestion_threshold;
     config::Bytes max_write{1u << 20};

@@ -13,6 +13,7 @@
 #include "trace/reader.h"
 #include "transport/dev_fuse.h"
 #include "transport/transport.h"
+#include "transport/uring.h"
 #include "vfs/mount.h"
 #include "workload/native.h"
 #include "workload/replay.h"
@@ -104,6 +105,10 @@ std::unique_ptr<transport::Transport> make_transport(const Scenario& scenario,
                                                      unsigned protocol_minor) {
     const fuse::ConnectionConfig connection = connection_config(scenario, protocol_minor);
     const transport::DevFuseConfig dev = dev_config(scenario.mount);
+    if (scenario.mount.transport == MountConfig::Transport::io_uring) {
+        return std::make_unique<transport::Uring>(
+            cpu, kernel, connection, dev, transport::UringConfig{*scenario.mount.io_uring_q_depth});
+    }
     return std::make_unique<transport::DevFuse>(cpu, kernel, connection, dev);
 }
 
@@ -413,8 +418,12 @@ void settle(Scenario& scenario) {
     MountConfig& mount = scenario.mount;
     mount.max_background = mount.max_background.value_or(12);
     mount.congestion_threshold = mount.congestion_threshold.value_or(*mount.max_background * 3 / 4);
+    const bool uring = mount.transport == MountConfig::Transport::io_uring;
+    if (uring) {
+        mount.io_uring_q_depth = mount.io_uring_q_depth.value_or(8);
+    }
     if (!scenario.daemon.threads) {
-        scenario.daemon.threads = Threads{};
+        scenario.daemon.threads = Threads{!uring, std::nullopt};  // of /dev/fuse
     }
     if (!scenario.daemon.filesystem) {
         scenario.daemon.filesystem = scenario.workload.trace.empty() ? DaemonConfig::Kind::null
@@ -459,6 +468,40 @@ void check_affinity(const Scenario& scenario, const config::Document& document) 
     problems.raise();
 }
 
+/// What the transport needs of kernel, host and the other options.
+void check_transport(const Scenario& scenario, const config::Document& document) {
+    const MountConfig& mount = scenario.mount;
+    if (mount.transport != MountConfig::Transport::io_uring) {
+        return;
+    }
+    config::Problems problems;
+    if (!fuse::nearest_kernel_behaviour(scenario.kernel.version).io_uring) {
+        problems.add(
+            document.place("mount.transport"),
+            fmt::format("transport: io_uring needs Linux 6.14 or newer, and kernel.version "
+                        "is {}",
+                        scenario.kernel.version));
+    }
+    if (!scenario.host->costs.uring) {
+        problems.add(document.place("mount.transport"),
+                     "the host profile has no costs of io_uring (costs.uring)",
+                     "fusesim calibrate measures them where the kernel has FUSE over io_uring");
+    }
+    const std::pair<const char*, bool> of_dev_fuse[] = {{"clone_fd", mount.clone_fd},
+                                                        {"splice_read", mount.splice_read},
+                                                        {"splice_write", mount.splice_write},
+                                                        {"splice_move", mount.splice_move}};
+    for (const auto& [key, given] : of_dev_fuse) {
+        if (given) {
+            problems.add(document.place(std::string("mount.") + key),
+                         fmt::format("mount.{} shapes reads and writes of /dev/fuse, which carries "
+                                     "no data with transport: io_uring",
+                                     key));
+        }
+    }
+    problems.raise();
+}
+
 struct Prepared {
     std::unique_ptr<trace::Reader> reader;  ///< null unless the workload is a recording
     Scenario scenario;
@@ -479,11 +522,6 @@ void check_operations(const Scenario& scenario, const config::Document& document
         problems.add(document.place("daemon.api"),
                      "libfuse's high-level interface is not modelled yet",
                      "take low_level");
-    }
-    if (mount.transport != MountConfig::Transport::dev_fuse) {
-        problems.add(document.place("mount.transport"),
-                     "io_uring is not modelled yet",
-                     "take dev_fuse; `fusesim measure` can do io_uring");
     }
     if (mount.passthrough && !stackfs) {
         problems.add(document.place("mount.passthrough"),
@@ -528,6 +566,7 @@ Prepared prepare(const Scenario& given, const config::Document& document) {
         settle(scenario);
     }
     check_affinity(scenario, document);
+    check_transport(scenario, document);
     return prepared;
 }
 

@@ -4,6 +4,7 @@
 #include "fuse_costs.h"
 #include "lower.h"
 #include "null_mount.h"
+#include "ring.h"
 #include "stamps.h"
 #include "vfs.h"
 #include "wake.h"
@@ -45,6 +46,9 @@ struct Mounts {
         setup.multi_threaded = true;
         batch_threads = std::make_unique<NullMount>(setup);
         vfs = std::make_unique<VfsMounts>(plan.daemon, directory, core);
+        if (!plan.ring.empty()) {
+            ring = std::make_unique<RingMount>(plan.ring, directory, core);
+        }
     }
 
     std::unique_ptr<NullMount> plain;
@@ -52,6 +56,7 @@ struct Mounts {
     std::unique_ptr<NullMount> batch;
     std::unique_ptr<NullMount> batch_threads;
     std::unique_ptr<VfsMounts> vfs;
+    std::unique_ptr<RingMount> ring;  ///< null: not measured
 };
 
 /// What the daemon's log adds to each request, in nanoseconds.
@@ -285,9 +290,29 @@ const NamedCall checked_calls[] = {{"getattr", {Kind::getattr, 0}},
                                    {"write 64 KiB", {Kind::write, 16 * page}},
                                    {"write 128 KiB", {Kind::write, 32 * page}}};
 
+/// What the ring costs in place of reads and writes of /dev/fuse.
+void solve_uring(Values& v, const AllPieces& of) {
+    if (v.find("ring getattr go") == v.end()) {
+        return;
+    }
+    const double copy = (copy_of(v, large_size) - copy_of(v, small_size)) /
+                        (static_cast<double>(large_size - small_size) / page);
+    const ThroughDevFuse dev{of.getattr.go,
+                             of.getattr.back,
+                             v.at("fuse_read"),
+                             v.at("wake_same_core"),
+                             v.at("fuse_page_resume"),
+                             copy,
+                             append_cost()};
+    for (const auto& [key, value] : solve_ring(v, dev)) {
+        v["uring " + key] = value;
+    }
+}
+
 /// Everything that follows from what was measured.
 void explain(Values& v) {
     solve(v, pieces_in(v));
+    solve_uring(v, pieces_in(v));
     const Times times = times_in(v);
     solve_vfs(v, times);
     solve_cache(v, times);
@@ -359,6 +384,9 @@ void measure_requests(Values& v, const Plan& plan, const Mounts& mounts, int cor
                                calls[i],
                                2 * plan.seconds));
         });
+    }
+    if (mounts.ring != nullptr) {
+        at_pace(v, [&](Values& out) { out = mounts.ring->measure(plan.seconds); });
     }
     at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_names(plan.seconds / 2)); });
     at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_cache(plan.seconds / 2)); });
@@ -699,6 +727,7 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
     explain(typical);
     const std::vector<Values> each = pace.explained();
     const std::string vfs = "vfs ";
+    const std::string uring = "uring ";
     for (const auto& [key, value] : typical) {
         const bool measured = pace.has(key);
         const Figure figure{value,
@@ -708,6 +737,9 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
         }
         if (key.compare(0, vfs.size(), vfs) == 0) {
             profile.vfs[key.substr(vfs.size())] = figure;
+        }
+        if (key.compare(0, uring.size(), uring) == 0) {
+            profile.uring[key.substr(uring.size())] = figure;
         }
     }
     profile.memory = by_bytes(typical, pace, memory_key);

@@ -12,6 +12,7 @@ namespace fusesim::calibrate {
 
 struct Plan {
     std::filesystem::path daemon;  ///< the nullfs program
+    std::filesystem::path ring;    ///< the uringfs program; empty: io_uring is not measured
     int repeats = 11;              ///< many short ones outvote a neighbour's burst
     double seconds = 0.03;         ///< of one small measurement
     int wake_ups = 40;             ///< for each idle gap and repeat
@@ -50,6 +51,7 @@ struct LowerProfile {
 
 struct Profile {
     std::map<std::string, Figure> costs;        ///< nanoseconds, by key of the host profile
+    std::map<std::string, Figure> uring;        ///< the same, of its table `uring`
     std::map<std::string, Figure> vfs;          ///< the same, of its table `vfs`
     std::map<std::string, LowerProfile> lower;  ///< by file system
     std::vector<std::pair<std::size_t, Figure>> copies;

@@ -190,6 +190,14 @@ constexpr Line vfs_lines[] = {
     {"fsync", "fsync of a clean file: FSYNC"},
 };
 
+constexpr Line uring_lines[] = {
+    {"dispatch", "to the ring's thread; in place of fuse_read"},
+    {"commit", "of a reply, fixed; in place of fuse_reply"},
+    {"daemon", "uringfs in user mode; in place of libfuse_request"},
+    {"page_reply", "in place of fuse_page_reply"},
+    {"page_write", "in place of fuse_page_write"},
+};
+
 constexpr Line lower_lines[] = {
     {"lookup", "openat with O_PATH of a name that exists"},
     {"lookup_missing", "  of one that does not"},
@@ -286,6 +294,10 @@ std::string costs_text(const Profile& profile) {
     for (const Line& line : fuse_lines) {
         out += cost_line(profile, line);
     }
+    if (!profile.uring.empty()) {
+        out += "  uring:                             # requests through io_uring\n";
+        out += table_text(profile.uring, uring_lines, "    ");
+    }
     if (!profile.vfs.empty()) {
         out += "  vfs:                               # callers, beyond submit and resume\n";
         out += table_text(profile.vfs, vfs_lines, "    ");
@@ -302,6 +314,9 @@ std::string spread_text(const Profile& profile) {
         "spread:                              # half the range of the middle repeats\n";
     for (const auto& [key, figure] : profile.costs) {
         out += fmt::format("  {}: {}\n", key, percent(figure.spread));
+    }
+    for (const auto& [key, figure] : profile.uring) {
+        out += fmt::format("  uring.{}: {}\n", key, percent(figure.spread));
     }
     for (const auto& [key, figure] : profile.vfs) {
         out += fmt::format("  vfs.{}: {}\n", key, percent(figure.spread));

@@ -2,6 +2,7 @@
 #include "ladder.h"
 #include "mounts.h"
 #include "profile.h"
+#include "ring.h"
 #include "write_file.h"
 
 #include <fmt/format.h>
@@ -74,6 +75,9 @@ int calibrate(const CalibrateOptions& options) {
     check_machine();
     calibrate::Plan plan;
     plan.daemon = find_daemon(options.daemon);
+    if (calibrate::RingMount::available()) {
+        plan.ring = real::find_daemon("uringfs");
+    }
     if (!options.quick) {
         plan.repeats = 27;
         plan.seconds = 0.04;

@@ -260,7 +260,7 @@ std::vector<std::string> daemon_options(const Scenario& scenario,
         add("files=0");
     }
     if (mount.transport == MountConfig::Transport::io_uring) {
-        number("queue_depth", mount.queue_depth);
+        number("queue_depth", mount.io_uring_q_depth);
     }
     if (kind_of(daemon) == Kind::service_time) {
         const Delay delay = delay_of(daemon).value();

@@ -68,7 +68,7 @@ PrivateMounts::PrivateMounts(const std::vector<std::filesystem::path>& needed)
         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
         fail("a private mount table");
     }
-    if (mount("fusesim", directory_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=64m") != 0) {
+    if (mount("fusesim", directory_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=128m") != 0) {
         fail("a tmpfs on " + directory_.string());
     }
 }

@@ -91,7 +91,7 @@ TEST_CASE("service times go to delayfs in microseconds", "[measure]") {
 }
 
 TEST_CASE("io_uring is uringfs with its queue depth", "[measure]") {
-    const Case ring("mount: {transport: io_uring, queue_depth: 16}");
+    const Case ring("mount: {transport: io_uring, io_uring_q_depth: 16}");
     CHECK(ring.complaint().empty());
     CHECK(measure::daemon_name(ring.scenario) == "uringfs");
     CHECK_THAT(ring.options(), Contains("queue_depth=16"));
