@@ -502,17 +502,17 @@ void Connection::flush_background(BackgroundQueue& background) {
 
 bool Connection::queue_interrupt(Request& request) {
     ++locks_.input;
-    if (!request.has(Flag::interrupted) || !interrupts_of(request).push_interrupt(request)) {
+    if (!request.has(Flag::interrupted) || !input_.push_interrupt(request)) {
         return false;
     }
-    wake_reader(config_.channel_interrupts ? request.channel : 0);
+    wake_reader(0);
     return true;
 }
 
 void Connection::end(Request& request) {
     request.flags.set(Flag::finished);
     if (request.has(Flag::interrupted)) {
-        interrupts_of(request).remove_interrupt(request);
+        input_.remove_interrupt(request);
         locks_.input += one_lock_ ? 0 : 1;
     } else if (kernel_.end_takes_input_lock) {
         locks_.input += one_lock_ ? 0 : 1;

@@ -59,7 +59,6 @@ struct ConnectionConfig {
     bool initialized = true;    ///< false: the gate is shut until initialize()
     bool no_interrupt = false;  ///< INTERRUPT is never sent
     ChannelBackground channel_background = ChannelBackground::common;
-    bool channel_interrupts = false;  ///< INTERRUPTs go where their requests went
 };
 
 /// Marks the id of a request sent again.
@@ -312,10 +311,6 @@ class Connection {
 
     BackgroundQueue& background_of(Fd channel) {
         return const_cast<BackgroundQueue&>(background(channel));
-    }
-
-    InputQueue& interrupts_of(const Request& request) {
-        return input_of(config_.channel_interrupts ? request.channel : 0);
     }
 
     void wake_reader(Fd channel);

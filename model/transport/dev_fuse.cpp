@@ -32,15 +32,11 @@ sim::Task<std::int32_t> DevFuse::pass_gate(Thread& thread, Call& call) {
     bool may_pass = connection_.arrive(call);
     while (!may_pass) {
         connection_.sleeps_at_gate();
-        co_await thread.sleep(gate(call));
+        co_await thread.sleep(blocked_);
         connection_.leaves_gate();
         may_pass = connection_.may_pass(call);
     }
     co_return connection_.admit(call);
-}
-
-sim::Task<> DevFuse::await_answer(Thread& thread, Call& call) {
-    return wait_for(thread, call);
 }
 
 sim::Task<std::int32_t> DevFuse::call(Thread& thread, Call& call) {
@@ -53,9 +49,6 @@ sim::Task<std::int32_t> DevFuse::call(Thread& thread, Call& call) {
         co_return call.error;
     }
     handed_over(thread, call);
-    if (waits_otherwise_) {
-        co_await await_answer(thread, call);
-    }
     while (!call.finished()) {
         co_await thread.sleep(call.done());
     }

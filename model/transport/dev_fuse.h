@@ -63,12 +63,6 @@ class DevFuse : public Transport, protected fuse::Listener {
     /// A request was handed over by its caller.
     virtual void handed_over(host::Thread&, Call&) {}
 
-    /// The caller waits for its answer.
-    virtual sim::Task<> await_answer(host::Thread& thread, Call& call);
-
-    /// Sleepers at the gate of a channel, and of the connection.
-    virtual sim::WaitQueue& gate(const Call&) { return blocked_; }
-
     /// The daemon has the request; false if it is gone.
     bool has_it(fuse::Request& request);
 
@@ -99,7 +93,6 @@ class DevFuse : public Transport, protected fuse::Listener {
 
   protected:
     DevFuseConfig config_;
-    bool waits_otherwise_ = false;  ///< await_answer() is overridden
     sim::WaitQueue readers_;
     fuse::Connection connection_;
     RequestStatistics statistics_;

@@ -322,3 +322,35 @@ TEST_CASE("locks are taken as often as in the kernel", "[unit]") {
         CHECK(locks.input + locks.processing + locks.background == 5);
     }
 }
+
+TEST_CASE("channels with limits of their own do not hold each other up", "[unit]") {
+    ConnectionConfig config;
+    config.limits.max_background = 2;
+    config.channel_background = ChannelBackground::channel;
+    Bench bench("6.1", config);
+    const Connection::Fd full = bench.connection.add_channel();
+    const Connection::Fd empty = bench.connection.add_channel();
+    const auto queue = [&](Connection::Fd channel) -> Request& {
+        Request& request = bench.make(Opcode::read);
+        request.flags.set(Flag::background);
+        request.channel = channel;
+        bench.connection.arrive(request);
+        bench.connection.admit(request);
+        bench.connection.queue_background(request);
+        return request;
+    };
+    const Request& first = queue(full);
+    queue(full);
+    Request& third = queue(full);
+    CHECK(bench.connection.background(full).blocked());
+    CHECK(third.station == Station::background);
+    CHECK_FALSE(bench.connection.background(empty).blocked());
+    CHECK(queue(empty).station == Station::pending);
+    CHECK(bench.connection.check() == "");
+
+    CHECK(bench.read(full).request == &first);
+    CHECK(bench.answer(first) == 0);
+    CHECK(third.station == Station::pending);
+    CHECK(bench.connection.background(full).num_background() == 2);
+    CHECK(bench.connection.check() == "");
+}
