@@ -19,9 +19,7 @@ Session::Session(transport::Transport& dev, FileSystem& file_system, const Sessi
         if (post.library_loop) {
             library_post_ = post;
         }
-        for (unsigned i = 0; i < (post.library_loop ? 1 : post.workers); ++i) {
-            start_worker(post);
-        }
+        start_worker(post);
     }
 }
 

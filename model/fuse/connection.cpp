@@ -144,13 +144,13 @@ bool Connection::queue_notify_reply(Request& request, std::uint64_t unique) {
     return true;
 }
 
-bool Connection::queue_forget(const Forget& forget, Fd channel) {
+bool Connection::queue_forget(const Forget& forget) {
     ++locks_.input;
     if (!connected_) {
         return false;
     }
-    input_of(channel).push_forget(forget);
-    wake_reader(channel);
+    input_.push_forget(forget);
+    listener_.wake_one_reader();
     return true;
 }
 
@@ -353,15 +353,15 @@ Connection::Fd Connection::clone_fd() {
     if (!kernel_.clone_fd) {
         throw std::logic_error("FUSE_DEV_IOC_CLONE on a kernel without it");
     }
-    fds_.push_back({std::make_unique<ProcessingQueue>(kernel_), true, nullptr});
-    ++open_fds_;
-    return static_cast<Fd>(fds_.size() - 1);
+    return open_fd(nullptr);
 }
 
 Connection::Fd Connection::add_channel() {
-    fds_.push_back({std::make_unique<ProcessingQueue>(kernel_),
-                    true,
-                    std::make_unique<Channel>(kernel_, config_.limits)});
+    return open_fd(std::make_unique<Channel>(kernel_, config_.limits));
+}
+
+Connection::Fd Connection::open_fd(std::unique_ptr<Channel> channel) {
+    fds_.push_back({std::make_unique<ProcessingQueue>(kernel_), true, std::move(channel)});
     ++open_fds_;
     return static_cast<Fd>(fds_.size() - 1);
 }
@@ -396,24 +396,20 @@ void Connection::abort() {
         }
         collect_processing(device, to_end);
     }
-    background_.open_all();
-    flush_background(background_);
-    while (input_.front() != nullptr) {
-        to_end.push_back(input_.take_request());
-    }
-    input_.drop_forgets();
+    const auto collect_waiting = [&](InputQueue& input, BackgroundQueue& background) {
+        background.open_all();
+        flush_background(background);
+        while (input.front() != nullptr) {
+            to_end.push_back(input.take_request());
+        }
+        input.drop_forgets();
+    };
+    collect_waiting(input_, background_);
     for (Device& device : fds_) {
-        if (device.channel == nullptr) {
-            continue;
+        if (Channel* const channel = device.channel.get()) {
+            flush_ring(*channel);
+            collect_waiting(channel->input, channel->background);
         }
-        Channel& channel = *device.channel;
-        channel.background.open_all();
-        flush_background(channel.background);
-        flush_ring(channel);
-        while (channel.input.front() != nullptr) {
-            to_end.push_back(channel.input.take_request());
-        }
-        channel.input.drop_forgets();
     }
     listener_.wake_all_readers();
     listener_.wake_all_blocked();
@@ -505,7 +501,7 @@ bool Connection::queue_interrupt(Request& request) {
     if (!request.has(Flag::interrupted) || !input_.push_interrupt(request)) {
         return false;
     }
-    wake_reader(0);
+    listener_.wake_one_reader();
     return true;
 }
 

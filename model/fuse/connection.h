@@ -182,7 +182,7 @@ class Connection {
     bool queue_notify_reply(Request& request, std::uint64_t unique);
 
     /// Gives back lookups of an inode. False if the connection is gone.
-    bool queue_forget(const Forget& forget, Fd channel = 0);
+    bool queue_forget(const Forget& forget);
 
     /// A signal reached the caller of a queued request. True if an INTERRUPT was queued now; it
     /// may also follow when the request is sent.
@@ -240,7 +240,7 @@ class Connection {
     void set_max_background(std::uint32_t value);
     void set_congestion_threshold(std::uint32_t value);
 
-    bool congested(Fd channel = 0) const { return background(channel).congested(); }
+    bool congested() const { return background_.congested(); }
 
     bool connected() const { return connected_; }
 
@@ -313,6 +313,7 @@ class Connection {
         return const_cast<BackgroundQueue&>(background(channel));
     }
 
+    Fd open_fd(std::unique_ptr<Channel> channel);
     void wake_reader(Fd channel);
     void wake_blocked(Fd channel);
     /// ChannelBackground::ring applies to it.

@@ -12,12 +12,11 @@
 
 namespace fusesim::transport {
 
-/// Where the daemon's workers wait for requests, and how many of them.
+/// Where workers of the daemon wait for requests.
 struct Post {
     fuse::Connection::Fd fd = 0;
-    /// The library's own loop serves it, with as many workers as that keeps; else `workers`.
+    /// The library's own loop serves it, with as many workers as that keeps; else one does.
     bool library_loop = true;
-    unsigned workers = 1;
     /// Its workers stay on this core where the daemon may use it; -1: wherever the daemon may.
     int core = -1;
 };
