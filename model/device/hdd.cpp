@@ -37,11 +37,9 @@ Hdd::Hdd(sim::Engine& engine, std::string name, const HddConfig& config)
       station_(std::move(name), 1) {
     const unsigned apart = config.buffer.separate_write_segment ? 1 : 0;
     segments_.resize(std::max(1u, config.buffer.segments - apart));
-    for (std::uint32_t i = 0; i < segments_.size(); ++i) {
-        segments_[i].older = i == 0 ? 0 : i - 1;
-        segments_[i].newer = i + 1;
+    for (Segment& segment : segments_) {
+        by_use_.push_front(segment);
     }
-    newest_ = static_cast<std::uint32_t>(segments_.size()) - 1;
     dirty_.reserve(config.buffer.write_segments);
 }
 
@@ -645,23 +643,21 @@ std::uint64_t Hdd::read_ahead_end(std::uint64_t sector,
 
 /// The segment that holds the sector, or is about to; the one used last if several do.
 Hdd::Segment* Hdd::find(std::uint64_t sector) {
-    Segment* found = nullptr;
-    for (Segment& segment : segments_) {
+    if (reading_ahead_ && config_.buffer.almost_hits && segments_[ahead_].end == sector) {
+        return &segments_[ahead_];
+    }
+    for (Segment& segment : by_use_) {
         // One comparison: below `first` the difference is enormous.
-        if (sector - segment.first < segment.end - segment.first &&
-            (found == nullptr || segment.used > found->used)) {
-            found = &segment;
+        if (sector - segment.first < segment.end - segment.first) {
+            return &segment;
         }
     }
-    if (reading_ahead_ && config_.buffer.almost_hits && segments_[ahead_].end == sector) {
-        found = &segments_[ahead_];
-    }
-    return found;
+    return nullptr;
 }
 
 /// A segment for something new: the one that has not been used for longest.
 Hdd::Segment& Hdd::add_segment(bool written) {
-    Segment& segment = segments_[oldest_];
+    Segment& segment = by_use_.back();
     segment.first = 0;
     segment.end = 0;
     segment.stop = 0;
@@ -674,42 +670,13 @@ void Hdd::drop_overlapping(std::uint64_t first, std::uint64_t end) {
     for (Segment& segment : segments_) {
         if (segment.first < end && first < segment.end) {
             segment.end = segment.first;
-            segment.used = 0;
-            if (segments_.size() > 1) {
-                unlink(segment);
-                const auto index = static_cast<std::uint32_t>(&segment - segments_.data());
-                segment.newer = oldest_;
-                segments_[oldest_].older = index;
-                oldest_ = index;
-            }
+            by_use_.splice(by_use_.end(), by_use_, by_use_.iterator_to(segment));
         }
     }
 }
 
-/// Takes a segment out of the order of last use.
-void Hdd::unlink(const Segment& segment) {
-    const auto index = static_cast<std::uint32_t>(&segment - segments_.data());
-    if (index == oldest_) {
-        oldest_ = segment.newer;
-    } else {
-        segments_[segment.older].newer = segment.newer;
-    }
-    if (index == newest_) {
-        newest_ = segment.older;
-    } else {
-        segments_[segment.newer].older = segment.older;
-    }
-}
-
 void Hdd::use(Segment& segment) {
-    segment.used = ++uses_;
-    const auto index = static_cast<std::uint32_t>(&segment - segments_.data());
-    if (index != newest_) {
-        unlink(segment);
-        segment.older = newest_;
-        segments_[newest_].newer = index;
-        newest_ = index;
-    }
+    by_use_.splice(by_use_.begin(), by_use_, by_use_.iterator_to(segment));
 }
 
 }  // namespace fusesim::device

@@ -89,15 +89,12 @@ class Hdd : public Device {
     };
 
     /// Part of the buffer: neighbouring sectors [first, end).
-    struct Segment {
+    struct Segment : boost::intrusive::list_base_hook<> {
         std::uint64_t first = 0;
         std::uint64_t end = 0;
         std::uint64_t stop = 0;  ///< where its read-ahead ends
-        std::uint64_t used = 0;  ///< grows with every use
         sim::Time complete;      ///< when what was asked for of it has come from the medium
         bool written = false;
-        std::uint32_t older = 0;  ///< neighbours by last use: the oldest is taken again
-        std::uint32_t newer = 0;
     };
 
     /// A cached write that is not on the medium yet.
@@ -160,7 +157,6 @@ class Hdd : public Device {
     Segment& add_segment(bool written);
     void drop_overlapping(std::uint64_t first, std::uint64_t end);
     void use(Segment& segment);
-    void unlink(const Segment& segment);
 
     static sim::Time of(const HddOverhead& overhead, const Command& command) {
         return command.after_write ? overhead.after_write : overhead.after_read;
@@ -193,9 +189,8 @@ class Hdd : public Device {
 
     // The buffer.
     std::vector<Segment> segments_;
-    std::uint32_t oldest_ = 0;
-    std::uint32_t newest_ = 0;
-    std::uint64_t uses_ = 0;
+    boost::intrusive::list<Segment, boost::intrusive::constant_time_size<false>>
+        by_use_;  // the one used last first
     std::vector<Dirty> dirty_;
     sim::Time written_back_;  // when the last of them that left here is on the medium
     bool reading_ahead_ = false;
