@@ -157,10 +157,15 @@ double per_page(double Pieces::*piece, const Pieces& large, const Pieces& small)
     return (large.*piece - small.*piece) / (static_cast<double>(large_size - small_size) / page);
 }
 
+/// Nanoseconds that the copy of each further page takes.
+double copy_per_page(const Values& v) {
+    return (copy_of(v, large_size) - copy_of(v, small_size)) /
+           (static_cast<double>(large_size - small_size) / page);
+}
+
 /// What a page costs beyond its copy, of reads and writes.
 void solve_pages(Values& v, const AllPieces& of) {
-    const double copy = (copy_of(v, large_size) - copy_of(v, small_size)) /
-                        (static_cast<double>(large_size - small_size) / page);
+    const double copy = copy_per_page(v);
     v["fuse_page_submit"] = per_page(&Pieces::go, of.large_read, of.small_read);
     v["fuse_page_reply"] = per_page(&Pieces::reply, of.large_read, of.small_read) - copy;
     v["fuse_page_resume"] = per_page(&Pieces::back, of.large_read, of.small_read);
@@ -295,14 +300,12 @@ void solve_uring(Values& v, const AllPieces& of) {
     if (v.find("ring getattr go") == v.end()) {
         return;
     }
-    const double copy = (copy_of(v, large_size) - copy_of(v, small_size)) /
-                        (static_cast<double>(large_size - small_size) / page);
     const ThroughDevFuse dev{of.getattr.go,
                              of.getattr.back,
                              v.at("fuse_read"),
                              v.at("wake_same_core"),
                              v.at("fuse_page_resume"),
-                             copy,
+                             copy_per_page(v),
                              append_cost()};
     for (const auto& [key, value] : solve_ring(v, dev)) {
         v["uring " + key] = value;
