@@ -1,8 +1,6 @@
 #include "transport/dev_fuse.h"
 
-#include "daemon/session.h"
-#include "support/paper_host.h"
-#include "support/simulation.h"
+#include "support/paper_mount.h"
 
 #include <catch2/catch.hpp>
 
@@ -19,72 +17,28 @@ using daemon::Session;
 using daemon::SessionConfig;
 using fuse::Opcode;
 using fuse::Taken;
-using host::Group;
 using host::Thread;
 using sim::Role;
 using sim::Task;
 using sim::Time;
 using transport::Call;
 using transport::DevFuse;
+using validation::at;
+using validation::HundredMicroseconds;
+using validation::send;
+using validation::single;
 
 namespace {
 
-/// Takes 100 us on a core for every request and notes who served it.
-class HundredMicroseconds : public daemon::FileSystem {
-  public:
-    Task<> handle(Thread& worker, Call&) override {
-        served_by.push_back(worker.name());
-        worker.charge(100_us, host::Work::user);
-        co_return;
-    }
-
-    bool includes_library() const override { return true; }
-
-    std::vector<std::string> served_by;
-};
-
-struct Mount {
+struct Mount : validation::PaperMount<DevFuse> {
     explicit Mount(unsigned cores,
                    const fuse::ConnectionConfig& connection = {},
                    const std::string& kernel = "6.1")
-        : cpu(sim.engine, validation::paper_host(cores), 1),
-          dev(cpu, fuse::kernel_behaviour(kernel), connection, {}) {}
-
-    ~Mount() { sim.engine.kill_all(); }
-
-    Thread& thread(const std::string& name, unsigned core) {
-        threads.push_back(
-            std::make_unique<Thread>(cpu, name, Group::application, host::Affinity{core}));
-        return *threads.back();
-    }
-
-    Call& call(Opcode opcode) {
-        calls.push_back(std::make_unique<Call>(sim.engine));
-        calls.back()->prepare(opcode);
-        calls.back()->bytes_in = 64;
-        return *calls.back();
-    }
-
-    void run() {
-        sim.engine.run();
-        dev.check(sim.engine.now());
-    }
-
-    validation::Simulation sim;
-    host::Cpu cpu;
-    std::deque<std::unique_ptr<Thread>> threads;
-    std::deque<std::unique_ptr<Call>> calls;
-    DevFuse dev;  // goes first: its queues must let go of the calls
+        : PaperMount(validation::paper_host(cores),
+                     fuse::kernel_behaviour(kernel),
+                     connection,
+                     transport::DevFuseConfig{}) {}
 };
-
-Task<> send(DevFuse& dev, Thread& thread, Call& call, Time start = Time()) {
-    if (start > Time()) {
-        co_await thread.sleep_for(start);
-    }
-    co_await thread.run();
-    co_await dev.call(thread, call);
-    thread.exit();
-}
 
 Task<> send_background(DevFuse& dev, Thread& thread, std::vector<Call*> calls) {
     co_await thread.run();
@@ -92,17 +46,6 @@ Task<> send_background(DevFuse& dev, Thread& thread, std::vector<Call*> calls) {
         co_await dev.call_background(thread, *call);
     }
     thread.exit();
-}
-
-SessionConfig single(unsigned core) {
-    SessionConfig config;
-    config.multi_threaded = false;
-    config.affinity = {core};
-    return config;
-}
-
-Time at(std::int64_t stamp) {
-    return Time::from_ps(stamp);
 }
 
 }  // namespace

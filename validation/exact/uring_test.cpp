@@ -1,9 +1,7 @@
 #include "transport/uring.h"
 
-#include "daemon/session.h"
 #include "support/fuse_support.h"
-#include "support/paper_host.h"
-#include "support/simulation.h"
+#include "support/paper_mount.h"
 #include "support/time_text.h"
 
 #include <catch2/catch.hpp>
@@ -18,12 +16,14 @@
 using namespace fusesim;
 using namespace fusesim::sim::literals;
 using fuse::Opcode;
-using host::Group;
 using host::Thread;
 using sim::Task;
 using sim::Time;
 using transport::Call;
 using transport::Uring;
+using validation::at;
+using validation::HundredMicroseconds;
+using validation::single;
 
 namespace {
 
@@ -33,73 +33,28 @@ host::HostProfile ring_host(unsigned cores) {
     return host;
 }
 
-class HundredMicroseconds : public daemon::FileSystem {
-  public:
-    Task<> handle(Thread& worker, Call&) override {
-        worker.charge(100_us, host::Work::user);
-        co_return;
-    }
-
-    bool includes_library() const override { return true; }
-};
-
-struct Mount {
+struct Mount : validation::PaperMount<Uring> {
     Mount(unsigned cores, unsigned depth)
-        : cpu(sim.engine, ring_host(cores), 1),
-          dev(cpu, fuse::kernel_behaviour("6.18"), {}, {}, {depth}) {}
+        : PaperMount(ring_host(cores),
+                     fuse::kernel_behaviour("6.18"),
+                     fuse::ConnectionConfig{},
+                     transport::DevFuseConfig{},
+                     transport::UringConfig{depth}) {}
 
-    ~Mount() { sim.engine.kill_all(); }
-
-    Thread& thread(const std::string& name, unsigned core) {
-        threads.push_back(
-            std::make_unique<Thread>(cpu, name, Group::application, host::Affinity{core}));
-        return *threads.back();
+    /// A request of a thread of its own, once the daemon's threads have all gone to sleep.
+    Call& send_late(const std::string& name, unsigned core) {
+        Call& sent = call(Opcode::getattr);
+        sim.engine.spawn(name, validation::send(dev, thread(name, core), sent, 50_us));
+        return sent;
     }
-
-    Call& call(Opcode opcode) {
-        calls.push_back(std::make_unique<Call>(sim.engine));
-        calls.back()->prepare(opcode);
-        calls.back()->bytes_in = 64;
-        return *calls.back();
-    }
-
-    void run() {
-        sim.engine.run();
-        dev.check(sim.engine.now());
-    }
-
-    validation::Simulation sim;
-    host::Cpu cpu;
-    std::deque<std::unique_ptr<Thread>> threads;
-    std::deque<std::unique_ptr<Call>> calls;
-    Uring dev;  // goes first: its queues must let go of the calls
 };
-
-/// Once the daemon's threads have all gone to sleep.
-Task<> send_late(Uring& dev, Thread& thread, Call& call) {
-    co_await thread.sleep_for(50_us);
-    co_await thread.run();
-    co_await dev.call(thread, call);
-    thread.exit();
-}
-
-daemon::SessionConfig on_core(unsigned core) {
-    daemon::SessionConfig config;
-    config.multi_threaded = false;
-    config.affinity = {core};
-    return config;
-}
-
-Time at(std::int64_t stamp) {
-    return Time::from_ps(stamp);
-}
 
 }  // namespace
 
 TEST_CASE("a request on a ring over two cores: one system call of the daemon", "[exact]") {
     Mount mount(2, 8);
     HundredMicroseconds file_system;
-    daemon::Session session(mount.dev, file_system, on_core(1));
+    daemon::Session session(mount.dev, file_system, single(1));
     Call& first = mount.call(Opcode::getattr);
     Call& second = mount.call(Opcode::getattr);
     mount.sim.engine.spawn("app", [](Mount& m, Call& a, Call& b) -> Task<> {
@@ -124,9 +79,8 @@ TEST_CASE("a request on a ring over two cores: one system call of the daemon", "
 TEST_CASE("a request on a ring of the caller's own core: two context switches", "[exact]") {
     Mount mount(1, 8);
     HundredMicroseconds file_system;
-    daemon::Session session(mount.dev, file_system, on_core(0));
-    Call& call = mount.call(Opcode::getattr);
-    mount.sim.engine.spawn("app", send_late(mount.dev, mount.thread("app", 0), call));
+    daemon::Session session(mount.dev, file_system, single(0));
+    const Call& call = mount.send_late("app", 0);
     mount.run();
     CHECK(at(call.queued) == 53_us);
     CHECK(at(call.sent) == 65_us);  // 2 switch, 10 dispatch
@@ -137,11 +91,9 @@ TEST_CASE("a request on a ring of the caller's own core: two context switches", 
 TEST_CASE("with one entry the commit fetches the next request in the same call", "[exact]") {
     Mount mount(2, 1);
     HundredMicroseconds file_system;
-    daemon::Session session(mount.dev, file_system, on_core(1));
-    Call& a = mount.call(Opcode::getattr);
-    Call& b = mount.call(Opcode::getattr);
-    mount.sim.engine.spawn("a", send_late(mount.dev, mount.thread("a", 0), a));
-    mount.sim.engine.spawn("b", send_late(mount.dev, mount.thread("b", 0), b));
+    daemon::Session session(mount.dev, file_system, single(1));
+    const Call& a = mount.send_late("a", 0);
+    const Call& b = mount.send_late("b", 0);
     mount.run();
     CHECK(at(a.queued) == 53_us);
     CHECK(at(b.queued) == 55_us);
@@ -154,11 +106,9 @@ TEST_CASE("with one entry the commit fetches the next request in the same call",
 TEST_CASE("with two entries both requests are handled before one call commits them", "[exact]") {
     Mount mount(2, 2);
     HundredMicroseconds file_system;
-    daemon::Session session(mount.dev, file_system, on_core(1));
-    Call& a = mount.call(Opcode::getattr);
-    Call& b = mount.call(Opcode::getattr);
-    mount.sim.engine.spawn("a", send_late(mount.dev, mount.thread("a", 0), a));
-    mount.sim.engine.spawn("b", send_late(mount.dev, mount.thread("b", 0), b));
+    daemon::Session session(mount.dev, file_system, single(1));
+    const Call& a = mount.send_late("a", 0);
+    const Call& b = mount.send_late("b", 0);
     mount.run();
     CHECK(at(a.sent) == 66_us);
     CHECK(at(b.sent) == 76_us);  // both had come while the daemon's core woke up
@@ -174,10 +124,8 @@ TEST_CASE("requests stay on the queue of their caller's core though another idle
     Mount mount(3, 1);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, {});
-    Call& a = mount.call(Opcode::getattr);
-    Call& b = mount.call(Opcode::getattr);
-    mount.sim.engine.spawn("a", send_late(mount.dev, mount.thread("a", 2), a));
-    mount.sim.engine.spawn("b", send_late(mount.dev, mount.thread("b", 2), b));
+    const Call& a = mount.send_late("a", 2);
+    const Call& b = mount.send_late("b", 2);
     mount.run();
     CHECK(a.channel == b.channel);
     CHECK(a.ended < b.sent);  // served one after the other by the thread of core 2
@@ -186,7 +134,7 @@ TEST_CASE("requests stay on the queue of their caller's core though another idle
 TEST_CASE("a FORGET goes through /dev/fuse", "[exact]") {
     Mount mount(2, 8);
     HundredMicroseconds file_system;
-    daemon::Session session(mount.dev, file_system, on_core(1));
+    daemon::Session session(mount.dev, file_system, single(1));
     mount.dev.forget(7, 1);
     mount.run();
     CHECK(mount.dev.statistics().by_opcode().at(Opcode::forget).count == 1);
@@ -195,10 +143,8 @@ TEST_CASE("a FORGET goes through /dev/fuse", "[exact]") {
 
 TEST_CASE("abort ends what waits on a ring", "[exact]") {
     Mount mount(2, 1);
-    Call& a = mount.call(Opcode::getattr);
-    Call& b = mount.call(Opcode::getattr);
-    mount.sim.engine.spawn("a", send_late(mount.dev, mount.thread("a", 0), a));
-    mount.sim.engine.spawn("b", send_late(mount.dev, mount.thread("b", 0), b));
+    const Call& a = mount.send_late("a", 0);
+    const Call& b = mount.send_late("b", 0);
     mount.sim.engine.spawn("admin", [](Mount& m) -> Task<> {
         co_await m.sim.engine.delay(100_us);
         m.dev.connection().abort();
