@@ -184,6 +184,11 @@ void check_measurable(const Scenario& scenario,
                      "workload.operations is missing: nothing to measure",
                      "e.g. workload: {operations: [{op: read}]}");
     }
+    if (scenario.device) {
+        problems.add(document.place("device"),
+                     "a described device cannot be measured, only what this machine has",
+                     "leave `device` out");
+    }
     check_versions(scenario, document, machine, problems);
     check_daemon(scenario, document, problems);
     problems.raise();
