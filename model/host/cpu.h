@@ -2,6 +2,7 @@
 
 #include "host/fair_queue.h"
 #include "host/memory.h"
+#include "host/page_cache.h"
 #include "host/profile.h"
 #include "sim/engine.h"
 #include "sim/random.h"
@@ -186,6 +187,8 @@ class Cpu {
 
     Memory& memory() { return memory_; }
 
+    PageCache& page_cache() { return page_cache_; }
+
     const std::vector<std::unique_ptr<Core>>& cores() const { return cores_; }
 
     void begin_window(sim::Time now);
@@ -210,6 +213,7 @@ class Cpu {
     sim::Engine& engine_;
     HostProfile profile_;
     Memory memory_;
+    PageCache page_cache_;
     std::vector<std::unique_ptr<Core>> cores_;
     // By how long the core had idled.
     std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_;

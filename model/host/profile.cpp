@@ -253,6 +253,7 @@ void bind(config::Map& map, HostProfile& profile) {
     map.field("provenance", profile.provenance, "where the numbers come from");
     map.field("spread", profile.spread, "how far repeated measurements of a cost lie apart");
     map.field("cores", profile.cores, 1, 1024, "online CPUs");
+    map.field("memory", profile.memory, "what caches files; as much as they need if absent");
     map.section("scheduler", profile.scheduler, "how threads share the cores");
     map.section("interruptions",
                 profile.interruptions,

@@ -4,6 +4,7 @@
 #include "sim/random.h"
 #include "sim/time.h"
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -171,9 +172,14 @@ struct HostProfile {
     std::map<std::string, std::string> provenance;
     std::map<std::string, std::string> spread;
     unsigned cores = 1;
+    std::optional<config::Bytes> memory;  ///< that caches files; without: as much as they need
     SchedulerConfig scheduler;
     std::vector<Interruption> interruptions;  ///< independent of each other and of other cores'
     Costs costs;
+
+    std::optional<std::uint64_t> page_cache_pages() const {
+        return memory ? std::optional(memory->count / 4096) : std::nullopt;
+    }
 };
 
 void bind(config::Map& map, IdleExit& row);

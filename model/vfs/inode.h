@@ -1,9 +1,10 @@
 #pragma once
 
+#include "host/page_cache.h"
+#include "host/page_set.h"
 #include "host/rw_lock.h"
 #include "sim/time.h"
 #include "sim/wait_queue.h"
-#include "vfs/page_set.h"
 
 #include <cstdint>
 #include <memory>
@@ -47,11 +48,12 @@ struct Entry {
 /// A file or directory with what the kernel keeps of it (models struct fuse_inode and its
 /// address_space).
 struct Inode {
-    Inode(sim::Engine& engine, std::uint64_t id, bool is_directory)
+    Inode(sim::Engine& engine, host::PageCache& cache, std::uint64_t id, bool is_directory)
         : nodeid(id),
           directory(is_directory),
           lock(engine, "an inode's lock"),
-          lookup_lock(engine, "a directory's lookup lock") {}
+          lookup_lock(engine, "a directory's lookup lock"),
+          cached(cache) {}
 
     /// Becomes a new file or directory, once nobody uses the old one any more.
     void begin_again(std::uint64_t id, bool is_directory) {
@@ -105,10 +107,10 @@ struct Inode {
     bool advise_readdirplus = false;
 
     // A file.
-    PageSet cached;            ///< up to date in the page cache
-    PageSet used;              ///< ever read or written, here or in the file system below
+    host::Mapping cached;      ///< up to date in the page cache
+    host::PageSet used;        ///< ever read or written, here or in the file system below
     std::uint64_t filled = 0;  ///< when READs last brought pages into the cache (host::Memory)
-    PageSet dirty;
+    host::PageSet dirty;
     std::int64_t changed_tick = -1;  ///< of the timer, when it was written last
     bool times_dirty = false;
     std::uint64_t writing_back = 0;   ///< WRITEs on their way

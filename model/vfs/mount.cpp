@@ -55,7 +55,8 @@ Mount::Mount(transport::Transport& dev,
       settings_(settings),
       backing_(backing),
       writeback_done_(dev.cpu().engine(), "the end of writeback") {
-    inodes_.push_back(std::make_unique<Inode>(dev.cpu().engine(), last_nodeid_, true));
+    inodes_.push_back(
+        std::make_unique<Inode>(dev.cpu().engine(), dev.cpu().page_cache(), last_nodeid_, true));
 }
 
 Mount::~Mount() = default;
@@ -69,7 +70,8 @@ Inode& Mount::new_inode(bool directory) {
         inode.begin_again(++last_nodeid_, directory);
         return inode;
     }
-    inodes_.push_back(std::make_unique<Inode>(dev_.cpu().engine(), ++last_nodeid_, directory));
+    inodes_.push_back(std::make_unique<Inode>(
+        dev_.cpu().engine(), dev_.cpu().page_cache(), ++last_nodeid_, directory));
     return *inodes_.back();
 }
 
@@ -92,7 +94,7 @@ File Mount::open_quietly(Inode& file, bool o_direct, bool cached) {
     ++file.nlookup;
     begin_open(out, file, o_direct);
     if (cached) {
-        cached_pages_ += file.cached.add(0, fuse::pages_of(file.size));
+        file.cached.add(0, fuse::pages_of(file.size));
     }
     refresh_attributes(file);
     return out;
@@ -102,7 +104,6 @@ void Mount::evict_if_unused(Inode& inode) {
     if (!inode.unlinked || inode.opens > 0) {
         return;
     }
-    cached_pages_ -= inode.cached.count();
     inode.cached.clear();
     if (inode.nlookup > 0) {
         dev_.forget(inode.nodeid, inode.nlookup);
@@ -112,6 +113,14 @@ void Mount::evict_if_unused(Inode& inode) {
     if (inode.writing_back == 0 && inode.fetches.empty()) {
         retired_.push_back(&inode);
     }
+}
+
+std::uint64_t Mount::cached_pages() const {
+    std::uint64_t sum = 0;
+    for (const auto& inode : inodes_) {
+        sum += inode->cached.count();
+    }
+    return sum;
 }
 
 // --- requests
@@ -261,7 +270,7 @@ void Mount::begin_open(File& out, Inode& inode, bool o_direct) {
     ++inode.opens;
     out.inode = &inode;
     out.o_direct = o_direct;
-    out.readahead = Readahead(settings_.readahead_pages);
+    out.readahead = host::Readahead(settings_.readahead_pages);
 }
 
 sim::Task<int> Mount::open(Thread& thread, Inode& directory, Name name, bool o_direct, File& out) {

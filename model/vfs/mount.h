@@ -2,10 +2,10 @@
 
 #include "fuse/kernel.h"
 #include "host/cpu.h"
+#include "host/readahead.h"
 #include "sim/task.h"
 #include "transport/transport.h"
 #include "vfs/inode.h"
-#include "vfs/readahead.h"
 
 #include <cstdint>
 #include <memory>
@@ -44,7 +44,7 @@ class Backing {
 struct File {
     Inode* inode = nullptr;
     bool o_direct = false;
-    Readahead readahead{0};
+    host::Readahead readahead{0};
 };
 
 /// One FUSE mount as the VFS sees it: which requests a call makes, what the caches answer, and what
@@ -84,7 +84,7 @@ class Mount {
     /// posix_fadvise(POSIX_FADV_DONTNEED) of the whole file.
     sim::Task<> drop_cache(host::Thread& thread, File& file);
 
-    std::uint64_t cached_pages() const { return cached_pages_; }
+    std::uint64_t cached_pages() const;
 
   private:
     struct Exchange;
@@ -149,7 +149,10 @@ class Mount {
                               std::uint64_t at,
                               std::uint32_t n);
     sim::Task<> write_back(host::Thread& thread, Inode& inode, std::uint64_t at, std::uint32_t n);
-    sim::Task<> fetch(host::Thread& thread, Inode& inode, Readahead::Window window, bool optional);
+    sim::Task<> fetch(host::Thread& thread,
+                      Inode& inode,
+                      host::Readahead::Window window,
+                      bool optional);
     sim::Task<> flush_dirty(host::Thread& thread, Inode& inode, bool wait);
     sim::Task<> fill_pages(
         host::Thread& thread, Inode& inode, std::uint64_t at, std::uint32_t n, sim::Time page);
@@ -187,7 +190,6 @@ class Mount {
     std::vector<Exchange*> free_exchanges_;
     sim::WaitQueue writeback_done_;
     std::uint64_t last_nodeid_ = 1;
-    std::uint64_t cached_pages_ = 0;
     std::uint64_t dirty_pages_ = 0;
     std::uint64_t writing_pages_ = 0;
 };

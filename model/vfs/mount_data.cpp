@@ -11,6 +11,7 @@ namespace fusesim::vfs {
 
 using fuse::Opcode;
 using fuse::pages_of;
+using host::Readahead;
 using host::Thread;
 using sim::Time;
 using transport::Call;
@@ -105,6 +106,7 @@ sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, 
         }
         thread.charge(costs().page_cache_page);
     }
+    inode.cached.touch(first, end - first);
     if (const host::Memory& memory = thread.cpu().memory(); !memory.is_recent(inode.filled)) {
         thread.charge(memory.pages(end - first));
     }
@@ -161,7 +163,7 @@ sim::Task<> Mount::fetch(Thread& thread, Inode& inode, Readahead::Window window,
 
 void Mount::fetched(Exchange& exchange) {
     Inode& inode = *exchange.inode;
-    cached_pages_ += inode.cached.add(exchange.first, exchange.count);
+    inode.cached.add(exchange.first, exchange.count);
     const auto found =
         std::find_if(inode.fetches.begin(), inode.fetches.end(), [&](const auto& fetch) {
             return fetch->first == exchange.first;
@@ -233,10 +235,8 @@ sim::Task<> Mount::read_direct(Thread& thread,
 }
 
 void Mount::drop_clean(Thread& thread, Inode& inode) {
-    const std::uint64_t clean = inode.cached.count() - inode.dirty.count();
-    inode.cached = inode.dirty;
+    const std::uint64_t clean = inode.cached.drop_clean();
     inode.markers.clear();
-    cached_pages_ -= clean;
     thread.charge(times(costs().drop_page, clean));
 }
 
@@ -278,7 +278,7 @@ sim::Task<> Mount::write_direct(Thread& thread,
     thread.charge(costs().direct_write);
     co_await transfer(thread, inode, Opcode::write, offset, end, most_bytes(), at_once, {});
     const std::uint64_t first = offset / page_bytes;
-    cached_pages_ -= inode.cached.remove(first, pages_of(end) - first);
+    inode.cached.remove(first, pages_of(end) - first);
     inode.attributes_until = Time();
 }
 
@@ -288,7 +288,6 @@ sim::Task<> Mount::fill_pages(
     const std::uint64_t first = offset / page_bytes;
     const std::uint64_t count = pages_of(offset + bytes) - first;
     const std::uint64_t added = inode.cached.add(first, count);
-    cached_pages_ += added;
     thread.charge(times(page, count) + thread.cpu().memory().pages(count) +
                   times(rest(costs().cached_write_new_page, costs().cached_write_page), added) +
                   costs().copy_time(bytes));
@@ -336,6 +335,7 @@ sim::Task<> Mount::write_back(Thread& thread,
     co_await fill_pages(thread, inode, offset, bytes, costs().cached_write_page);
     touch(inode);
     dirty_pages_ += inode.dirty.add(first, end - first);
+    inode.cached.hold(first, end - first);
     // Dirty pages beyond the limit: the writer waits until enough of them are written.
     if (dirty_pages_ + writing_pages_ > settings_.dirty_limit) {
         co_await flush_dirty(thread, inode, false);
@@ -373,7 +373,14 @@ sim::Task<> Mount::flush_dirty(Thread& thread, Inode& inode, bool wait) {
 
 void Mount::written_back(Exchange& exchange) {
     writing_pages_ -= exchange.count;
-    --exchange.inode->writing_back;
+    Inode& inode = *exchange.inode;
+    --inode.writing_back;
+    inode.cached.release(exchange.first, exchange.count);
+    for (std::uint64_t page = exchange.first; page < exchange.first + exchange.count; ++page) {
+        if (inode.dirty.contains(page)) {  // written to again meanwhile
+            inode.cached.hold(page, 1);
+        }
+    }
     writeback_done_.wake_all();
     give_back(exchange);
 }

@@ -1,9 +1,9 @@
-#include "vfs/readahead.h"
+#include "host/readahead.h"
 
 #include <algorithm>
 #include <bit>
 
-namespace fusesim::vfs {
+namespace fusesim::host {
 
 std::uint64_t Readahead::initial(std::uint64_t wanted) const {
     const std::uint64_t size = std::bit_ceil(wanted);
@@ -26,7 +26,7 @@ Readahead::Window Readahead::window() const {
 
 Readahead::Window Readahead::miss(std::uint64_t index,
                                   std::uint64_t wanted,
-                                  const PageSet& cached) {
+                                  const Mapping& cached) {
     if (most_ == 0) {
         return {index, 1, none};
     }
@@ -52,7 +52,7 @@ Readahead::Window Readahead::miss(std::uint64_t index,
 
 Readahead::Window Readahead::marker(std::uint64_t index,
                                     std::uint64_t wanted,
-                                    const PageSet& cached) {
+                                    const Mapping& cached) {
     if (most_ == 0) {
         return {index, 0, none};
     }
@@ -72,4 +72,4 @@ Readahead::Window Readahead::marker(std::uint64_t index,
     return window();
 }
 
-}  // namespace fusesim::vfs
+}  // namespace fusesim::host

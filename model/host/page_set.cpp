@@ -1,10 +1,10 @@
-#include "vfs/page_set.h"
+#include "host/page_set.h"
 
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
-namespace fusesim::vfs {
+namespace fusesim::host {
 
 bool PageSet::contains(std::uint64_t page) const {
     const auto after = runs_.upper_bound(page);
@@ -80,4 +80,4 @@ std::pair<std::uint64_t, std::uint64_t> PageSet::first_run() const {
     return {runs_.begin()->first, runs_.begin()->second - runs_.begin()->first};
 }
 
-}  // namespace fusesim::vfs
+}  // namespace fusesim::host

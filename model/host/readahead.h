@@ -1,10 +1,10 @@
 #pragma once
 
-#include "vfs/page_set.h"
+#include "host/page_cache.h"
 
 #include <cstdint>
 
-namespace fusesim::vfs {
+namespace fusesim::host {
 
 /// Which pages are read ahead of a reader, for one open file (models mm/readahead.c and struct
 /// file_ra_state). All numbers are pages.
@@ -22,9 +22,9 @@ class Readahead {
     explicit Readahead(std::uint64_t most) : most_(most) {}
 
     /// Page `index` is not cached and `wanted` pages from there on are wanted.
-    Window miss(std::uint64_t index, std::uint64_t wanted, const PageSet& cached);
+    Window miss(std::uint64_t index, std::uint64_t wanted, const Mapping& cached);
     /// The marker at `index` was read.
-    Window marker(std::uint64_t index, std::uint64_t wanted, const PageSet& cached);
+    Window marker(std::uint64_t index, std::uint64_t wanted, const Mapping& cached);
 
     /// The last read ended before this page (ra->prev_pos).
     void set_previous(std::uint64_t page) { previous_ = page; }
@@ -41,4 +41,4 @@ class Readahead {
     std::uint64_t previous_ = none;
 };
 
-}  // namespace fusesim::vfs
+}  // namespace fusesim::host

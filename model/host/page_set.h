@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <map>
 
-namespace fusesim::vfs {
+namespace fusesim::host {
 
 /// A set of pages of one file, kept as runs: memory goes with the number of runs, not of pages.
 class PageSet {
@@ -32,4 +32,4 @@ class PageSet {
     std::uint64_t count_ = 0;
 };
 
-}  // namespace fusesim::vfs
+}  // namespace fusesim::host
