@@ -1,6 +1,7 @@
 #include "daemon/stackfs.h"
 
 #include "fuse/sizes.h"
+#include "lower/costs.h"
 
 #include <algorithm>
 
@@ -9,6 +10,7 @@ namespace fusesim::daemon {
 using fuse::Opcode;
 using host::Costs;
 using host::Work;
+using lower::data_time;
 using sim::Time;
 using transport::Call;
 
@@ -20,22 +22,11 @@ constexpr std::uint32_t entry_plus_bytes = fuse::direntplus_bytes(8);
 
 }  // namespace
 
-StackFs::StackFs(const host::LowerCosts& lower, std::uint64_t seed)
+StackFs::StackFs(const host::LowerCosts& lower, lower::Ext4* disk, std::uint64_t seed)
     : lower_(lower),
-      fsync_blocked_(blocked(lower.fsync_blocked)),
+      disk_(disk),
+      fsync_blocked_(lower::blocked(lower.fsync_blocked)),
       random_(seed, "daemon.stackfs") {}
-
-sim::Distribution StackFs::blocked(const std::vector<Time>& quantiles) {
-    if (quantiles.empty()) {
-        return sim::Distribution::constant(Time());
-    }
-    std::vector<std::pair<double, Time>> points;
-    for (std::size_t i = 0; i < quantiles.size(); ++i) {
-        points.emplace_back(static_cast<double>(i) / static_cast<double>(quantiles.size() - 1),
-                            quantiles[i]);
-    }
-    return sim::Distribution::quantiles(points);
-}
 
 Time StackFs::entries(const Call& call) const {
     const bool plus = call.opcode == Opcode::readdirplus;
@@ -44,14 +35,6 @@ Time StackFs::entries(const Call& call) const {
     const Time each =
         lower_.readdir_entry + (plus ? lower_.lookup + lower_.stat + lower_.close_path : Time());
     return lower_.readdir + each * count;
-}
-
-Time data_time(const host::LowerCosts& lower,
-               const std::vector<host::SizeCost>& rows,
-               std::uint64_t bytes,
-               const host::Memory& memory) {
-    const std::uint64_t pages = (bytes + fuse::kernel_page_bytes - 1) / fuse::kernel_page_bytes;
-    return Costs::time_by_size(rows, bytes) + memory.pages(pages, lower.memory_share);
 }
 
 Time StackFs::on_core(const Call& call, const host::Memory& memory) const {
@@ -93,11 +76,51 @@ Time StackFs::on_core(const Call& call, const host::Memory& memory) const {
 
 sim::Task<> StackFs::handle(host::Thread& worker, Call& call) {
     worker.charge(on_core(call, worker.cpu().memory()), Work::kernel);
-    if (call.opcode == Opcode::fsync) {
+    if (disk_ != nullptr) {
+        co_await on_disk(worker, call);
+    } else if (call.opcode == Opcode::fsync) {
         const Time asleep = fsync_blocked_.draw(random_);
         if (asleep > Time()) {
             co_await worker.sleep_for(asleep);
         }
+    }
+}
+
+/// What the calls wait for, and what they leave behind in memory and on the device.
+sim::Task<> StackFs::on_disk(host::Thread& worker, Call& call) {
+    switch (call.opcode) {
+        case Opcode::lookup:
+            co_await disk_->lookup(worker, call.nodeid, call.subject);
+            break;
+        case Opcode::getattr:
+        case Opcode::open:
+        case Opcode::opendir:
+            co_await disk_->load(worker, call.nodeid);
+            break;
+        case Opcode::create:
+            co_await disk_->create(worker, call.nodeid, call.subject, false);
+            break;
+        case Opcode::mkdir:
+            co_await disk_->create(worker, call.nodeid, call.subject, true);
+            break;
+        case Opcode::unlink:
+            co_await disk_->unlink(worker, call.nodeid, call.subject);
+            break;
+        case Opcode::readdir:
+        case Opcode::readdirplus:
+            co_await disk_->list(worker, call.nodeid);
+            break;
+        case Opcode::read:
+            co_await disk_->read(worker, call.nodeid, call.offset, call.size);
+            break;
+        case Opcode::write:
+            co_await disk_->write(worker, call.nodeid, call.offset, call.size);
+            break;
+        case Opcode::fsync:
+            co_await disk_->fsync(worker, call.nodeid, false);
+            break;
+        default:
+            break;
     }
 }
 

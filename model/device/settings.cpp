@@ -37,12 +37,44 @@ struct Make {
     }
 };
 
+struct Know {
+    Facts operator()(const QueueingDeviceConfig&) const { return {}; }
+
+    Facts operator()(const HddConfig& config) const {
+        return {HddLayout(config).sectors() * 512, 1, config.queue.depth, true, true};
+    }
+
+    Facts operator()(const SsdConfig& config) const {
+        // libata does not use FUA unless it is told to (libata.fua).
+        const bool nvme = config.interface == SsdConfig::Interface::nvme;
+        return {config.capacity.count, config.queues, config.queue_depth, nvme, false};
+    }
+
+    Facts operator()(const VirtualDiskConfig&) const { return {}; }
+
+    Facts operator()(const RemoteStoreConfig& config) const {
+        Facts out;
+        out.depth = config.connections;
+        return out;
+    }
+
+    Facts operator()(const PmemConfig& config) const {
+        Facts out;
+        out.capacity = config.capacity.count;
+        return out;
+    }
+};
+
 }  // namespace
 
 void bind(config::Map& map, DeviceSettings& settings) {
     map.field("name", settings.name, "make and model, for people");
     map.field("provenance", settings.provenance, "where the numbers come from");
     map.choice("type", settings.kind, device_types, "what kind of device it is");
+}
+
+Facts facts(const DeviceSettings& settings) {
+    return std::visit(Know{}, settings.kind);
 }
 
 std::unique_ptr<Device> make_device(sim::Engine& engine,

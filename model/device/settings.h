@@ -41,6 +41,17 @@ inline constexpr std::array<std::string_view, std::variant_size_v<DeviceSettings
 
 void bind(config::Map& map, DeviceSettings& settings);
 
+/// What the block layer learns of a device when it finds it.
+struct Facts {
+    std::uint64_t capacity = std::uint64_t{1} << 40;  ///< bytes; kinds without a size have this
+    unsigned queues = 1;                              ///< of the hardware
+    unsigned depth = 128;                             ///< commands in each
+    bool fua = true;                                  ///< durable writes without a flush
+    bool rotational = false;
+};
+
+Facts facts(const DeviceSettings& settings);
+
 /// `name` is the station's in reports. `seed` is the run's; devices draw from streams of their own.
 std::unique_ptr<Device> make_device(sim::Engine& engine,
                                     std::string name,

@@ -327,6 +327,7 @@ Cpu::Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed)
       profile_(profile),
       memory_(profile.costs.memory, profile.costs.memory_run),
       page_cache_(profile.page_cache_pages()),
+      dirty_pages_(profile.page_cache_pages()),
       random_(seed, "host.cpu") {
     if (profile.cores == 0 || profile.costs.idle_exit.empty()) {
         throw std::invalid_argument("a host needs at least one core and one idle_exit row");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "host/dirty_pages.h"
 #include "host/fair_queue.h"
 #include "host/memory.h"
 #include "host/page_cache.h"
@@ -189,6 +190,8 @@ class Cpu {
 
     PageCache& page_cache() { return page_cache_; }
 
+    DirtyPages& dirty_pages() { return dirty_pages_; }
+
     const std::vector<std::unique_ptr<Core>>& cores() const { return cores_; }
 
     void begin_window(sim::Time now);
@@ -214,6 +217,7 @@ class Cpu {
     HostProfile profile_;
     Memory memory_;
     PageCache page_cache_;
+    DirtyPages dirty_pages_;
     std::vector<std::unique_ptr<Core>> cores_;
     // By how long the core had idled.
     std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_;

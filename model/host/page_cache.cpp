@@ -88,11 +88,15 @@ void Mapping::release(std::uint64_t first, std::uint64_t count) {
     cache_.reclaim();
 }
 
-std::uint64_t Mapping::next_missing(std::uint64_t from) const {
-    for (PageCache::Id run = cache_.find(*this, from); run != 0; run = cache_.find(*this, from)) {
+std::uint64_t Mapping::next_missing(std::uint64_t from, std::uint64_t end) const {
+    while (from < end) {
+        const PageCache::Id run = cache_.find(*this, from);
+        if (run == 0) {
+            return from;
+        }
         from = cache_.runs_[run].first + cache_.runs_[run].count;
     }
-    return from;
+    return end;
 }
 
 std::uint64_t Mapping::run_before(std::uint64_t before, std::uint64_t most) const {

@@ -36,8 +36,8 @@ class Mapping {
     void hold(std::uint64_t first, std::uint64_t count);
     void release(std::uint64_t first, std::uint64_t count);
 
-    /// The first page from `from` on that is not there.
-    std::uint64_t next_missing(std::uint64_t from) const;
+    /// The first page from `from` on that is not there; looks no farther than `end`.
+    std::uint64_t next_missing(std::uint64_t from, std::uint64_t end = ~std::uint64_t{0}) const;
     /// How many pages that end just before `before` are all there, at most `most`.
     std::uint64_t run_before(std::uint64_t before, std::uint64_t most) const;
 

@@ -80,4 +80,13 @@ std::pair<std::uint64_t, std::uint64_t> PageSet::first_run() const {
     return {runs_.begin()->first, runs_.begin()->second - runs_.begin()->first};
 }
 
+std::pair<std::uint64_t, std::uint64_t> PageSet::run_from(std::uint64_t page) const {
+    const auto after = runs_.upper_bound(page);
+    if (after != runs_.begin() && std::prev(after)->second > page) {
+        return {page, std::prev(after)->second - page};
+    }
+    return after == runs_.end() ? first_run()
+                                : std::pair(after->first, after->second - after->first);
+}
+
 }  // namespace fusesim::host

@@ -26,6 +26,8 @@ class PageSet {
 
     /// The first run: its first page and its length. The set must not be empty.
     std::pair<std::uint64_t, std::uint64_t> first_run() const;
+    /// The first run from `page` on, or part of one; the very first if there is none.
+    std::pair<std::uint64_t, std::uint64_t> run_from(std::uint64_t page) const;
 
   private:
     std::map<std::uint64_t, std::uint64_t> runs_;  // first page, page after the last

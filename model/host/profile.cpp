@@ -164,6 +164,7 @@ constexpr Cost<Costs> plain_costs[] = {
     {"drop_page", &Costs::drop_page, "per clean page dropped from the cache"},
     {"buffered_read", &Costs::buffered_read, "caller: pread(2) of pages not in the cache"},
     {"readahead_page", &Costs::readahead_page, "per page read into the cache, for fuse_page"},
+    {"block_request", &Costs::block_request, "block layer and driver, of one request to a device"},
     {"libfuse_request", &Costs::libfuse_request, "user time of the library per request"},
     {"libfuse_mt", &Costs::libfuse_mt, "what the multi-threaded loop adds per request"},
     {"recorder_queue",

@@ -132,6 +132,7 @@ struct Costs {
     std::optional<UringCosts> uring;  ///< absent: not measured
     VfsCosts vfs;
     std::map<std::string, LowerCosts> lower;  ///< by file system
+    sim::Time block_request;                  ///< block layer and driver, of one request
     sim::Time libfuse_request;                ///< user time per request in the library
     sim::Time libfuse_mt;                     ///< what the multi-threaded loop adds per request
     sim::Time recorder_queue;  ///< what recording adds to a request until the daemon has it

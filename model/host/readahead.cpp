@@ -60,7 +60,7 @@ Readahead::Window Readahead::marker(std::uint64_t index,
         start_ += size_;
         size_ = following();
     } else {
-        const std::uint64_t start = cached.next_missing(index + 1);
+        const std::uint64_t start = cached.next_missing(index + 1, index + most_ + 2);
         if (start - index > most_) {
             return {start, 0, none};
         }

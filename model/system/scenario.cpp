@@ -127,9 +127,12 @@ void bind(config::Map& map, DaemonConfig& daemon) {
               {{"recorded", Kind::recorded},
                {"service_time", Kind::service_time},
                {"null", Kind::null},
-               {"stackfs", Kind::stackfs}},
+               {"stackfs", Kind::stackfs},
+               {"none", Kind::none}},
               "recorded: each request takes as long as it did in the trace; service_time: drawn "
-              "from `service`; null: answered at once; stackfs: passed on to `lower`");
+              "from `service`; null: answered at once; stackfs: passed on to `lower`; none: no "
+              "FUSE, the workload runs on "
+              "`lower` itself");
     map.field("api",
               daemon.api,
               {{"low_level", DaemonConfig::Api::low_level},
@@ -166,6 +169,15 @@ void bind(config::Map& map, LowerConfig& lower) {
               {{"tmpfs", LowerConfig::Kind::tmpfs}, {"ext4", LowerConfig::Kind::ext4}},
               "file system below stackfs");
     map.field("directory", lower.directory, "where `measure` keeps the files; made if absent");
+    map.field("scheduler",
+              lower.scheduler,
+              {{"none", lower::Scheduler::none}, {"mq-deadline", lower::Scheduler::mq_deadline}},
+              "order of requests to the device; default mq-deadline if it has one queue");
+    map.field("nr_requests", lower.nr_requests, 1, 100'000, "requests there may be at a time");
+    map.field("max_sectors", lower.max_sectors, 4_KiB, 64_MiB, "most bytes of one request");
+    map.field("read_ahead", lower.read_ahead, 0_B, 64_MiB, "most bytes read ahead of a reader");
+    map.field("commit", lower.commit, 1_ms, 3600_s, "between commits of the journal");
+    map.field("barrier", lower.barrier, "commits flush the device's cache");
 }
 
 void bind(config::Map& map, WorkloadConfig& workload) {

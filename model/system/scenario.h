@@ -5,6 +5,7 @@
 #include "daemon/file_system.h"
 #include "device/settings.h"
 #include "host/profile.h"
+#include "lower/block_queue.h"
 #include "workload/operations.h"
 #include "workload/replay.h"
 
@@ -58,7 +59,7 @@ struct ServiceTimeConfig {
 };
 
 struct DaemonConfig {
-    enum class Kind { recorded, service_time, null, stackfs };
+    enum class Kind { recorded, service_time, null, stackfs, none };
     enum class Api { low_level, high_level };
 
     std::optional<Kind> filesystem;  ///< recorded with a trace, else null
@@ -76,6 +77,14 @@ struct LowerConfig {
 
     Kind filesystem = Kind::tmpfs;
     std::string directory;  ///< for measurements; empty: a tmpfs of its own, or a temporary folder
+
+    // With a device.
+    std::optional<lower::Scheduler> scheduler;
+    std::optional<unsigned> nr_requests;
+    config::Bytes max_sectors{1280u << 10};  // block/blk-settings.c: BLK_DEF_MAX_SECTORS
+    config::Bytes read_ahead{128u << 10};    // include/linux/mm.h: VM_READAHEAD_PAGES
+    sim::Time commit = sim::Time::from_ns(5'000'000'000);  // JBD2_DEFAULT_MAX_COMMIT_AGE
+    bool barrier = true;
 };
 
 /// A recording, or operations.

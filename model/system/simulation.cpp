@@ -5,15 +5,18 @@
 #include "fuse/kernel.h"
 #include "fuse/sizes.h"
 #include "host/cpu.h"
+#include "lower/costs.h"
 #include "report/repeats.h"
 #include "sim/distribution_format.h"
 #include "sim/engine.h"
 #include "sim/fresh_context.h"
 #include "system/recorded_facts.h"
+#include "system/storage.h"
 #include "trace/reader.h"
 #include "transport/dev_fuse.h"
 #include "transport/transport.h"
 #include "transport/uring.h"
+#include "vfs/local_mount.h"
 #include "vfs/mount.h"
 #include "workload/native.h"
 #include "workload/replay.h"
@@ -56,14 +59,16 @@ const char* to_text(LowerConfig::Kind kind) {
 }
 
 std::unique_ptr<daemon::FileSystem> make_file_system(const Scenario& scenario,
-                                                     const host::Costs& costs) {
+                                                     const host::Costs& costs,
+                                                     lower::Ext4* disk) {
     const DaemonConfig& daemon = scenario.daemon;
     const std::uint64_t seed = scenario.run.seed;
     if (daemon.filesystem == DaemonConfig::Kind::stackfs) {
-        return std::make_unique<daemon::StackFs>(costs.lower.at(to_text(scenario.lower.filesystem)),
-                                                 seed);
+        return std::make_unique<daemon::StackFs>(
+            costs.lower.at(to_text(scenario.lower.filesystem)), disk, seed);
     }
-    if (daemon.filesystem == DaemonConfig::Kind::null) {
+    if (daemon.filesystem == DaemonConfig::Kind::null ||
+        daemon.filesystem == DaemonConfig::Kind::none) {
         return std::make_unique<daemon::NullFs>();
     }
     daemon::ServiceTimes times;
@@ -133,20 +138,33 @@ vfs::MountSettings mount_settings(const MountConfig& mount,
 }
 
 /// Reads and writes below the daemon, in the caller's own call.
-class CachedBacking final : public vfs::Backing {
+class LowerBacking final : public vfs::Backing {
   public:
-    explicit CachedBacking(const host::LowerCosts& lower) : lower_(lower) {}
+    LowerBacking(const host::LowerCosts& lower, lower::Ext4* disk) : lower_(lower), disk_(disk) {}
 
-    sim::Task<> read(host::Thread& thread, std::uint64_t bytes) override {
-        co_await thread.run(daemon::data_time(lower_, lower_.read, bytes, thread.cpu().memory()));
+    sim::Task<> read(host::Thread& thread,
+                     std::uint64_t nodeid,
+                     std::uint64_t offset,
+                     std::uint64_t bytes) override {
+        co_await thread.run(lower::data_time(lower_, lower_.read, bytes, thread.cpu().memory()));
+        if (disk_ != nullptr) {
+            co_await disk_->read(thread, nodeid, offset, bytes);
+        }
     }
 
-    sim::Task<> write(host::Thread& thread, std::uint64_t bytes) override {
-        co_await thread.run(daemon::data_time(lower_, lower_.write, bytes, thread.cpu().memory()));
+    sim::Task<> write(host::Thread& thread,
+                      std::uint64_t nodeid,
+                      std::uint64_t offset,
+                      std::uint64_t bytes) override {
+        co_await thread.run(lower::data_time(lower_, lower_.write, bytes, thread.cpu().memory()));
+        if (disk_ != nullptr) {
+            co_await disk_->write(thread, nodeid, offset, bytes);
+        }
     }
 
   private:
     const host::LowerCosts& lower_;
+    lower::Ext4* disk_;
 };
 
 /// Everything below the workload, in the order in which it must be taken down again.
@@ -156,8 +174,10 @@ class Stack {
         : kernel_(fuse::nearest_kernel_behaviour(scenario.kernel.version)),
           cpu_(engine_, *scenario.host, scenario.run.seed),
           dev_(make_transport(scenario, cpu_, kernel_, protocol_minor)),
-          file_system_(make_file_system(scenario, cpu_.costs())),
-          session_(*dev_, *file_system_, session_config(scenario.daemon, scenario.mount)) {}
+          storage_(scenario.device ? std::make_unique<Storage>(cpu_, scenario) : nullptr),
+          file_system_(make_file_system(scenario, cpu_.costs(), disk())),
+          session_(*dev_, *file_system_, session_config(scenario.daemon, scenario.mount)),
+          has_daemon_(scenario.daemon.filesystem != DaemonConfig::Kind::none) {}
 
     ~Stack() {
         engine_.kill_all();
@@ -177,16 +197,20 @@ class Stack {
     }
 
     void operate(const Scenario& scenario, const std::function<void(double)>& progress) {
-        if (scenario.mount.passthrough) {
-            backing_ = std::make_unique<CachedBacking>(
-                cpu_.costs().lower.at(to_text(scenario.lower.filesystem)));
+        if (scenario.daemon.filesystem == DaemonConfig::Kind::none) {
+            mount_ = std::make_unique<vfs::LocalMount>(
+                cpu_, lower_costs(scenario), disk(), scenario.run.seed);
+        } else {
+            if (scenario.mount.passthrough) {
+                backing_ = std::make_unique<LowerBacking>(lower_costs(scenario), disk());
+            }
+            const bool stacked = scenario.daemon.filesystem == DaemonConfig::Kind::stackfs;
+            mount_ = std::make_unique<vfs::Mount>(*dev_,
+                                                  kernel_,
+                                                  mount_settings(scenario.mount, kernel_, stacked),
+                                                  backing_.get(),
+                                                  disk());
         }
-        mount_ = std::make_unique<vfs::Mount>(
-            *dev_,
-            kernel_,
-            mount_settings(
-                scenario.mount, kernel_, scenario.daemon.filesystem == DaemonConfig::Kind::stackfs),
-            backing_.get());
         native_ = std::make_unique<workload::Native>(
             *mount_,
             cpu_,
@@ -197,6 +221,7 @@ class Stack {
                                 scenario.run.seed,
                                 scenario.workload.affinity.value_or(host::Affinity{}),
                                 [this] { begin_window(); },
+                                [this] { quiesce(); },
                                 progress});
     }
 
@@ -204,6 +229,9 @@ class Stack {
         engine_.run();
         dev_->check(engine_.now());
         session_.check(engine_.now());
+        if (storage_) {
+            storage_->check(engine_.now());
+        }
     }
 
     const sim::Engine& engine() const { return engine_; }
@@ -220,7 +248,12 @@ class Stack {
     /// Null unless the workload is a list of operations.
     const workload::Native* native() const { return native_.get(); }
 
-    const vfs::Mount* mount() const { return mount_.get(); }
+    const vfs::FileTree* mount() const { return mount_.get(); }
+
+    bool has_daemon() const { return has_daemon_; }
+
+    /// Null without a device.
+    const Storage* storage() const { return storage_.get(); }
 
     Time application_time(Work work) const {
         return replay_ ? replay_->cpu_time(work) : native_->cpu_time(work);
@@ -232,6 +265,22 @@ class Stack {
         cpu_.begin_window(now);
         dev_->begin_window(now);
         session_.begin_window(now);
+        if (storage_) {
+            storage_->begin_window(now);
+        }
+    }
+
+    /// The workload is over: what the kernel would do later is not waited for.
+    void quiesce() {
+        if (storage_) {
+            storage_->disk().quiesce();
+        }
+    }
+
+    lower::Ext4* disk() { return storage_ ? &storage_->disk() : nullptr; }
+
+    const host::LowerCosts& lower_costs(const Scenario& scenario) const {
+        return cpu_.costs().lower.at(to_text(scenario.lower.filesystem));
     }
 
     sim::FreshContext context_;
@@ -239,12 +288,14 @@ class Stack {
     const fuse::KernelBehaviour& kernel_;
     host::Cpu cpu_;
     std::unique_ptr<transport::Transport> dev_;
+    std::unique_ptr<Storage> storage_;
     std::unique_ptr<daemon::FileSystem> file_system_;
     daemon::Session session_;
     std::unique_ptr<vfs::Backing> backing_;
-    std::unique_ptr<vfs::Mount> mount_;
+    std::unique_ptr<vfs::FileTree> mount_;
     std::unique_ptr<workload::Replay> replay_;
     std::unique_ptr<workload::Native> native_;
+    bool has_daemon_;
 };
 
 double seconds(sim::Wide ps, std::uint64_t count) {
@@ -265,14 +316,6 @@ report::Latency latency_of(const sim::Tally& tally) {
             tally.quantile_seconds(0.99),
             tally.quantile_seconds(0.999),
             tally.max_seconds()};
-}
-
-report::Station station_of(const sim::Station& station, Time now) {
-    return {station.name(),
-            station.utilisation(now),
-            station.queue_length(now),
-            station.waiting().mean_seconds(),
-            station.service().mean_seconds()};
 }
 
 void report_requests(const Stack& stack, report::Result& result) {
@@ -328,14 +371,25 @@ void report_operations(const Stack& stack, report::Result& result) {
     result.memory.emplace_back(
         "page_cache_bytes",
         static_cast<double>(stack.mount()->cached_pages()) * fuse::kernel_page_bytes);
+    if (const Storage* storage = stack.storage()) {
+        result.memory.emplace_back(
+            "lower_page_cache_bytes",
+            static_cast<double>(storage->cached_pages()) * fuse::kernel_page_bytes);
+    }
 }
 
 void report_stations(const Stack& stack, report::Result& result) {
     const Time now = stack.engine().now();
-    for (const sim::Station* station : stack.dev().stations()) {
-        result.stations.push_back(station_of(*station, now));
+    if (stack.has_daemon()) {
+        for (const sim::Station* station : stack.dev().stations()) {
+            result.stations.push_back(station_of(*station, now));
+        }
+        result.stations.push_back(station_of(stack.session().station(), now));
     }
-    result.stations.push_back(station_of(stack.session().station(), now));
+    if (const Storage* storage = stack.storage()) {
+        const std::vector<report::Station> below = storage->stations(now);
+        result.stations.insert(result.stations.end(), below.begin(), below.end());
+    }
     for (const auto& core : stack.cpu().cores()) {
         report::Station station;
         station.name = fmt::format("core[{}]", core->id());
@@ -532,13 +586,16 @@ void check_operations(const Scenario& scenario, const config::Document& document
         problems.add(document.place("mount.passthrough"),
                      "the kernel does not combine passthrough with writeback_cache or direct_io");
     }
-    if (scenario.device && (!stackfs || scenario.lower.filesystem == LowerConfig::Kind::tmpfs)) {
+    const bool uses_lower = stackfs || daemon.filesystem == DaemonConfig::Kind::none;
+    if (scenario.device && (!uses_lower || scenario.lower.filesystem == LowerConfig::Kind::tmpfs)) {
         problems.add(document.place("device"),
                      "nothing in this scenario uses a device",
                      "set daemon.filesystem: stackfs and lower.filesystem: ext4");
+    } else {
+        check_storage(scenario, document, problems);
     }
     const char* lower = to_text(scenario.lower.filesystem);
-    if (stackfs && scenario.host->costs.lower.count(lower) == 0) {
+    if (uses_lower && scenario.host->costs.lower.count(lower) == 0) {
         problems.add(document.place("lower.filesystem"),
                      std::string("the host profile has no costs of ") + lower,
                      "fusesim calibrate measures them");
@@ -625,11 +682,6 @@ Outcome simulate_once(const Scenario& given,
 Outcome simulate(const Scenario& given,
                  const config::Document& document,
                  const SimulateOptions& options) {
-    if (given.device) {
-        throw config::Error(document.place("device"),
-                            "devices below a file system are not simulated yet",
-                            "leave `device` out");
-    }
     Outcome outcome = simulate_once(given, document, options);
     if (given.run.repeat <= 1) {
         return outcome;

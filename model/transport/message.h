@@ -36,6 +36,7 @@ class Call final : public fuse::Request, private fuse::Completion {
         demand = {};
         error_reply = 0;
         payload_pages = 0;
+        subject = 0;
     }
 
     bool finished() const { return has(fuse::Flag::finished); }
@@ -46,6 +47,7 @@ class Call final : public fuse::Request, private fuse::Completion {
     Demand demand;
     std::int32_t error_reply = 0;     ///< the answer is this error
     std::uint32_t reply_bytes = 16;   ///< length of the answer, header included
+    std::uint64_t subject = 0;        ///< node that the name in the request stands for; 0: none
     std::uint32_t payload_pages = 0;  ///< data pages copied page by page, either way
     /// Where a request that nobody waits for is counted once it has ended.
     RequestStatistics* count_in = nullptr;

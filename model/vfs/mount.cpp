@@ -49,14 +49,19 @@ std::uint32_t Name::length() const {
 Mount::Mount(transport::Transport& dev,
              const fuse::KernelBehaviour& kernel,
              const MountSettings& settings,
-             Backing* backing)
+             Backing* backing,
+             lower::Ext4* disk)
     : dev_(dev),
       kernel_(kernel),
       settings_(settings),
       backing_(backing),
+      disk_(disk),
       writeback_done_(dev.cpu().engine(), "the end of writeback") {
     inodes_.push_back(
         std::make_unique<Inode>(dev.cpu().engine(), dev.cpu().page_cache(), last_nodeid_, true));
+    if (disk_ != nullptr) {
+        disk_->add_directory(last_nodeid_, last_nodeid_, false);
+    }
 }
 
 Mount::~Mount() = default;
@@ -79,6 +84,9 @@ Inode& Mount::add_directory(Inode& parent, Name name) {
     Inode& inode = new_inode(true);
     parent.add_name(name, inode);
     inode.nlookup = 1;
+    if (disk_ != nullptr) {
+        disk_->add_directory(parent.nodeid, inode.nodeid, &parent == &root());
+    }
     return inode;
 }
 
@@ -86,15 +94,34 @@ Inode& Mount::add_file(Inode& directory, Name name, std::uint64_t size) {
     Inode& inode = new_inode(false);
     inode.size = size;
     directory.add_name(name, inode);
+    if (disk_ != nullptr) {
+        disk_->add_file(directory.nodeid, inode.nodeid, size);
+    }
     return inode;
 }
 
-File Mount::open_quietly(Inode& file, bool o_direct, bool cached) {
+double Mount::share_that_fits(std::uint64_t bytes) const {
+    return FileTree::share_that_fits(dev_.cpu().page_cache(), bytes, disk_ != nullptr ? 2 : 1);
+}
+
+File Mount::open_quietly(Inode& file, bool o_direct, double cached) {
     File out;
     ++file.nlookup;
     begin_open(out, file, o_direct);
-    if (cached) {
-        file.cached.add(0, fuse::pages_of(file.size));
+    if (disk_ != nullptr) {
+        disk_->load_quietly(file.nodeid);
+    }
+    const auto pages =
+        static_cast<std::uint64_t>(cached * static_cast<double>(fuse::pages_of(file.size)));
+    // Piece by piece by both file systems, as reading leaves them in the order of last use.
+    const std::uint64_t piece =
+        disk_ != nullptr ? std::max<std::uint64_t>(1, settings_.readahead_pages) : pages;
+    for (std::uint64_t page = 0; page < pages; page += piece) {
+        const std::uint64_t count = std::min(piece, pages - page);
+        if (disk_ != nullptr) {
+            disk_->cache_quietly(file.nodeid, page, count);
+        }
+        file.cached.add(page, count);
     }
     refresh_attributes(file);
     return out;
@@ -157,9 +184,11 @@ sim::Task<> Mount::request(Thread& thread, Call& call) {
     thread.charge(costs().fuse_resume);
 }
 
-sim::Task<> Mount::ask(Thread& thread, Opcode opcode, Inode& inode, std::uint32_t name_length) {
+sim::Task<> Mount::ask(
+    Thread& thread, Opcode opcode, Inode& inode, std::uint32_t name_length, std::uint64_t subject) {
     Exchange& exchange = take_exchange();
     shape(exchange.call, opcode, inode, name_length);
+    exchange.call.subject = subject;
     co_await request(thread, exchange.call);
     give_back(exchange);
 }
@@ -218,6 +247,7 @@ sim::Task<Inode*> Mount::lookup(Thread& thread, Inode& directory, Name name, boo
     Exchange& exchange = take_exchange();
     shape(exchange.call, Opcode::lookup, directory, name.length());
     const bool exists = entry.inode != nullptr;
+    exchange.call.subject = exists ? entry.inode->nodeid : 0;
     const bool negative_cached = !exists && settings_.negative_timeout > Time();
     if (!exists && !negative_cached) {
         exchange.call.error_reply = -ENOENT;
@@ -298,8 +328,8 @@ sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& 
         co_await thread.return_to_user();
         co_return -EEXIST;
     }
-    co_await ask(thread, Opcode::create, directory, name.length());
     Inode& inode = new_inode(false);
+    co_await ask(thread, Opcode::create, directory, name.length(), inode.nodeid);
     learn(inode, directory.add_name(name, inode));
     directory.attributes_partial = true;
     directory.lock.unlock();
@@ -333,7 +363,7 @@ sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
         co_return -ENOENT;
     }
     co_await inode->lock.lock(thread);
-    co_await ask(thread, Opcode::unlink, directory, name.length());
+    co_await ask(thread, Opcode::unlink, directory, name.length(), inode->nodeid);
     if (settings_.writeback_cache) {
         // The daemon is told the changed time at once, since the kernel owns it in this mode.
         co_await ask(thread, Opcode::setattr, *inode);

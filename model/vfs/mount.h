@@ -2,10 +2,10 @@
 
 #include "fuse/kernel.h"
 #include "host/cpu.h"
-#include "host/readahead.h"
+#include "lower/ext4.h"
 #include "sim/task.h"
 #include "transport/transport.h"
-#include "vfs/inode.h"
+#include "vfs/file_tree.h"
 
 #include <cstdint>
 #include <memory>
@@ -36,55 +36,58 @@ struct MountSettings {
 class Backing {
   public:
     virtual ~Backing() = default;
-    virtual sim::Task<> read(host::Thread& thread, std::uint64_t bytes) = 0;
-    virtual sim::Task<> write(host::Thread& thread, std::uint64_t bytes) = 0;
-};
-
-/// An open file.
-struct File {
-    Inode* inode = nullptr;
-    bool o_direct = false;
-    host::Readahead readahead{0};
+    virtual sim::Task<> read(host::Thread& thread,
+                             std::uint64_t nodeid,
+                             std::uint64_t offset,
+                             std::uint64_t bytes) = 0;
+    virtual sim::Task<> write(host::Thread& thread,
+                              std::uint64_t nodeid,
+                              std::uint64_t offset,
+                              std::uint64_t bytes) = 0;
 };
 
 /// One FUSE mount as the VFS sees it: which requests a call makes, what the caches answer, and what
 /// the caller pays (models fs/fuse/{dir,file,readdir,inode}.c with fs/namei.c and mm/filemap.c
-/// around them). Calls work on a directory that the caller holds open, by a name in it, and return
-/// 0 or a negative errno.
-class Mount {
+/// around them).
+class Mount final : public FileTree {
   public:
     Mount(transport::Transport& dev,
           const fuse::KernelBehaviour& kernel,
           const MountSettings& settings,
-          Backing* backing);
-    ~Mount();
+          Backing* backing,
+          lower::Ext4* disk);
+    ~Mount() override;
 
     // --- the file system's content before the run, outside of simulated time
 
-    Inode& root() { return *inodes_.front(); }
+    Inode& root() override { return *inodes_.front(); }
 
-    Inode& add_directory(Inode& parent, Name name);
-    Inode& add_file(Inode& directory, Name name, std::uint64_t size);
-    /// As after open(2) and, for `cached`, after reading all of it.
-    File open_quietly(Inode& file, bool o_direct, bool cached);
+    Inode& add_directory(Inode& parent, Name name) override;
+    Inode& add_file(Inode& directory, Name name, std::uint64_t size) override;
+    double share_that_fits(std::uint64_t bytes) const override;
+    File open_quietly(Inode& file, bool o_direct, double cached) override;
 
     // --- calls
 
-    sim::Task<int> stat(host::Thread& thread, Inode& directory, Name name);
+    sim::Task<int> stat(host::Thread& thread, Inode& directory, Name name) override;
     sim::Task<int> open(
-        host::Thread& thread, Inode& directory, Name name, bool o_direct, File& out);
-    sim::Task<int> create(host::Thread& thread, Inode& directory, Name name, File& out);
-    sim::Task<> close(host::Thread& thread, File& file);
-    sim::Task<int> unlink(host::Thread& thread, Inode& directory, Name name);
-    /// Opens the directory, reads all names, closes it.
-    sim::Task<int> list(host::Thread& thread, Inode& directory);
-    sim::Task<> read(host::Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes);
-    sim::Task<> write(host::Thread& thread, File& file, std::uint64_t offset, std::uint32_t bytes);
-    sim::Task<> fsync(host::Thread& thread, File& file);
-    /// posix_fadvise(POSIX_FADV_DONTNEED) of the whole file.
-    sim::Task<> drop_cache(host::Thread& thread, File& file);
+        host::Thread& thread, Inode& directory, Name name, bool o_direct, File& out) override;
+    sim::Task<int> create(host::Thread& thread, Inode& directory, Name name, File& out) override;
+    sim::Task<> close(host::Thread& thread, File& file) override;
+    sim::Task<int> unlink(host::Thread& thread, Inode& directory, Name name) override;
+    sim::Task<int> list(host::Thread& thread, Inode& directory) override;
+    sim::Task<> read(host::Thread& thread,
+                     File& file,
+                     std::uint64_t offset,
+                     std::uint32_t bytes) override;
+    sim::Task<> write(host::Thread& thread,
+                      File& file,
+                      std::uint64_t offset,
+                      std::uint32_t bytes) override;
+    sim::Task<> fsync(host::Thread& thread, File& file) override;
+    sim::Task<> drop_cache(host::Thread& thread, File& file) override;
 
-    std::uint64_t cached_pages() const;
+    std::uint64_t cached_pages() const override;
 
   private:
     struct Exchange;
@@ -106,7 +109,8 @@ class Mount {
     sim::Task<> ask(host::Thread& thread,
                     fuse::Opcode opcode,
                     Inode& inode,
-                    std::uint32_t name_length = 0);
+                    std::uint32_t name_length = 0,
+                    std::uint64_t subject = 0);
     /// Sends RELEASE or RELEASEDIR, for which nobody waits.
     sim::Task<> release(host::Thread& thread, fuse::Opcode opcode, Inode& inode);
     sim::Task<> request(host::Thread& thread, transport::Call& call);
@@ -184,6 +188,7 @@ class Mount {
     const fuse::KernelBehaviour& kernel_;
     MountSettings settings_;
     Backing* backing_;
+    lower::Ext4* disk_;  // what the daemon's files lie on; null: memory
     std::vector<std::unique_ptr<Inode>> inodes_;
     std::vector<Inode*> retired_;  // to be used again
     std::vector<std::unique_ptr<Exchange>> exchanges_;

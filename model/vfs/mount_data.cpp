@@ -60,7 +60,7 @@ sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::u
     const bool cached = !settings_.passthrough && !settings_.direct_io && !file.o_direct;
     use(thread, inode, offset, end, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
     if (settings_.passthrough) {
-        co_await backing_->read(thread, end - offset);
+        co_await backing_->read(thread, inode.nodeid, offset, end - offset);
     } else if (!cached) {
         co_await read_direct(thread, inode, offset, end);
     } else if (end > offset) {
@@ -255,7 +255,7 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
     const bool cached = !settings_.passthrough && !settings_.direct_io && !file.o_direct;
     use(thread, inode, offset, offset + bytes, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
     if (settings_.passthrough) {
-        co_await backing_->write(thread, bytes);
+        co_await backing_->write(thread, inode.nodeid, offset, bytes);
         inode.attributes_until = Time();
     } else if (!cached) {
         co_await write_direct(thread, inode, offset, offset + bytes);

@@ -27,7 +27,7 @@ struct Native::Worker {
     Time arrival;  // of the next step, with a rate
 };
 
-Native::Native(vfs::Mount& mount, host::Cpu& cpu, const NativeConfig& config, NativeRun run)
+Native::Native(vfs::FileTree& mount, host::Cpu& cpu, const NativeConfig& config, NativeRun run)
     : mount_(mount), cpu_(cpu), config_(config), run_(std::move(run)) {
     for (std::size_t i = 0; i < close_call; ++i) {
         calls_[i].name = to_text(static_cast<Op>(i));
@@ -40,6 +40,7 @@ Native::Native(vfs::Mount& mount, host::Cpu& cpu, const NativeConfig& config, Na
     if (run_.warm_up > Time()) {
         cpu_.engine().spawn("window", open_window());
     }
+    alive_ = config_.threads;
     for (unsigned i = 0; i < config_.threads; ++i) {
         Worker& worker = *workers_[i];
         const std::string name = fmt::format("application[{}]", i);
@@ -58,11 +59,13 @@ void Native::lay_out(Worker& worker, unsigned number) {
             return one.op == Op::read || one.op == Op::write || one.op == Op::fsync;
         });
     const bool warm = config_.cache == NativeConfig::Cache::warm && !config_.direct;
+    const std::uint64_t all = config_.files.size.count * config_.files.count * config_.threads;
+    const double share = warm ? mount_.share_that_fits(all) : 0;
     for (unsigned i = 0; i < config_.files.count; ++i) {
         vfs::Inode& file =
             mount_.add_file(*worker.directory, {Name::Family::file, i}, config_.files.size.count);
         if (data) {
-            worker.files.push_back(mount_.open_quietly(file, config_.direct, warm));
+            worker.files.push_back(mount_.open_quietly(file, config_.direct, share));
         }
     }
 }
@@ -122,6 +125,9 @@ sim::Task<> Native::live(Worker& worker) {
         }
     }
     thread.exit();
+    if (--alive_ == 0 && run_.over) {
+        run_.over();
+    }
 }
 
 sim::Task<> Native::perform(Worker& worker, const Step& step, Time began) {

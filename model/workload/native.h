@@ -1,7 +1,7 @@
 #pragma once
 
 #include "sim/statistics.h"
-#include "vfs/mount.h"
+#include "vfs/file_tree.h"
 #include "workload/operations.h"
 
 #include <array>
@@ -22,6 +22,7 @@ struct NativeRun {
     std::uint64_t seed = 1;
     host::Affinity affinity;
     std::function<void()> begin_window;    ///< called when the warm-up is over
+    std::function<void()> over;            ///< called when the last thread ends; may be empty
     std::function<void(double)> progress;  ///< share of the run that is done; may be empty
 };
 
@@ -36,7 +37,7 @@ struct CallStatistics {
 /// Threads that issue operations on a mount.
 class Native {
   public:
-    Native(vfs::Mount& mount, host::Cpu& cpu, const NativeConfig& config, NativeRun run);
+    Native(vfs::FileTree& mount, host::Cpu& cpu, const NativeConfig& config, NativeRun run);
     ~Native();
 
     /// Every kind of call that was made, in the order of Op; close() last.
@@ -64,7 +65,8 @@ class Native {
 
     sim::Time now() const { return cpu_.engine().now(); }
 
-    vfs::Mount& mount_;
+    vfs::FileTree& mount_;
+    unsigned alive_ = 0;  // threads that have not ended
     host::Cpu& cpu_;
     NativeConfig config_;
     NativeRun run_;

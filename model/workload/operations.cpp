@@ -74,8 +74,11 @@ void bind(config::Map& map, OperationConfig& operation) {
     map.field("size", operation.size, 1_B, 64_MiB, "bytes of one read or write");
     map.field("pattern",
               operation.pattern,
-              {{"random", Pattern::random}, {"sequential", Pattern::sequential}},
-              "order of blocks or names; random takes each once before any again");
+              {{"random", Pattern::random},
+               {"sequential", Pattern::sequential},
+               {"uniform", Pattern::uniform}},
+              "order of blocks or names; random takes each once before any again, uniform any at "
+              "any time");
     map.field("weight", operation.weight, 1e-6, 1e6, "how often, with order: random");
 }
 
@@ -105,6 +108,11 @@ OperationStream::OperationStream(const NativeConfig& config, unsigned thread, st
 std::uint64_t OperationStream::next_unit(const OperationConfig& operation,
                                          Cursor& cursor,
                                          bool& fresh) {
+    if (operation.pattern == Pattern::uniform) {
+        fresh = cursor.at == std::uint64_t{1} << cursor.bits;
+        cursor.at = 0;
+        return random_.below(cursor.units);
+    }
     if (operation.pattern == Pattern::sequential) {
         fresh = cursor.at >= cursor.units;
         cursor.at = fresh ? 0 : cursor.at;

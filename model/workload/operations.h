@@ -31,7 +31,7 @@ std::string_view to_text(Op op);
 
 /// One entry of a workload's list of operations.
 struct OperationConfig {
-    enum class Pattern : std::uint8_t { random, sequential };
+    enum class Pattern : std::uint8_t { random, sequential, uniform };
 
     Op op = Op::read;
     config::Bytes size{4096};           ///< of a read or write
