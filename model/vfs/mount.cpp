@@ -113,9 +113,11 @@ File Mount::open_quietly(Inode& file, bool o_direct, double cached) {
     }
     const auto pages =
         static_cast<std::uint64_t>(cached * static_cast<double>(fuse::pages_of(file.size)));
-    // Piece by piece by both file systems, as reading leaves them in the order of last use.
+    // Where memory is short, piece by piece by both file systems, as reading leaves them in the
+    // order of last use.
+    const bool interleaved = disk_ != nullptr && cached < 1;
     const std::uint64_t piece =
-        disk_ != nullptr ? std::max<std::uint64_t>(1, settings_.readahead_pages) : pages;
+        interleaved ? std::max<std::uint64_t>(1, settings_.readahead_pages) : pages;
     for (std::uint64_t page = 0; page < pages; page += piece) {
         const std::uint64_t count = std::min(piece, pages - page);
         if (disk_ != nullptr) {
