@@ -20,6 +20,11 @@ class Memory {
     /// So much more data is in use.
     void grow(std::uint64_t bytes);
 
+    /// Whether more data makes no difference any more: there are no costs of so much.
+    bool settled() const {
+        return in_use_ >= last_row(page_rows_) && in_use_ >= last_row(run_rows_);
+    }
+
     /// Of a run of pages that is used after everything else. `share` of what further pages cost is
     /// what they cost here.
     sim::Time pages(std::uint64_t count, double share = 1) const;
@@ -31,6 +36,10 @@ class Memory {
     bool is_recent(std::uint64_t then) const;
 
   private:
+    static std::uint64_t last_row(const std::vector<SizeCost>& rows) {
+        return rows.empty() ? 0 : rows.back().size.count;
+    }
+
     std::vector<SizeCost> page_rows_;
     std::vector<SizeCost> run_rows_;
     std::uint64_t in_use_ = 0;

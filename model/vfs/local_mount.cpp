@@ -88,7 +88,7 @@ Inode* LocalMount::find(Inode& directory, Name name) const {
 
 /// All data is used in turns, as far as the cores' caches go.
 void LocalMount::use(Inode& inode, std::uint64_t offset, std::uint64_t end) {
-    if (end > offset) {
+    if (end > offset && !cpu_.memory().settled()) {
         const std::uint64_t first = offset / fuse::kernel_page_bytes;
         cpu_.memory().grow(inode.used.add(first, pages_of(end) - first) * fuse::kernel_page_bytes);
     }

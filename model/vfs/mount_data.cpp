@@ -40,7 +40,7 @@ std::uint32_t Mount::most_bytes() const {
 
 void Mount::use(
     Thread& thread, Inode& inode, std::uint64_t offset, std::uint64_t end, unsigned copies) {
-    if (end > offset && copies > 0) {
+    if (end > offset && copies > 0 && !thread.cpu().memory().settled()) {
         const std::uint64_t first = offset / page_bytes;
         const std::uint64_t fresh = inode.used.add(first, pages_of(end) - first);
         thread.cpu().memory().grow(fresh * page_bytes * copies);
