@@ -21,7 +21,9 @@ report::Result run(const std::string& text) {
     const auto document = config::Document::parse(text, FUSESIM_CONFIGS "/test.yaml");
     auto scenario = config::read<system::Scenario>(document);
     auto host = validation::paper_host(4);
-    host.costs.lower["ext4"] = {};
+    // Calls take time, or a loop of calls that never sleep would be one step without end.
+    host.costs.lower["ext4"].write = {{config::Bytes{128u << 10}, sim::Time::from_ns(20'000)}};
+    host.costs.lower["ext4"].read = {{config::Bytes{128u << 10}, sim::Time::from_ns(10'000)}};
     host.memory = scenario.host ? scenario.host->memory : std::nullopt;
     scenario.host = host;
     return system::simulate(scenario, document).result;
