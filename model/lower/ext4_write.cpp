@@ -83,7 +83,7 @@ Task<> Ext4::throttle(Thread& thread, std::uint64_t pages) {
     if (pages == 0 || !backing_.wants_flusher(now())) {
         co_return;
     }
-    for (;;) {
+    while (!quiescing_) {  // afterwards nothing makes room any more
         flusher_->work.wake_one();
         const Time pause = backing_.pause(thread, pages, now());
         if (pause == Time()) {

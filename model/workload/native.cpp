@@ -13,6 +13,14 @@ namespace {
 
 constexpr std::uint64_t progress_every = 1u << 14;
 
+/// Calls that never wait run on the simulator's own stack, each above the last where the compiler
+/// makes no tail calls; after so many the thread waits for nothing.
+constexpr std::uint64_t stacked_steps = 64;
+
+/// Steps of one thread in one instant, beyond which no time is taken ever to pass. Far more than
+/// the calls between two that take some.
+constexpr std::uint64_t steps_in_no_time = 1u << 20;
+
 }  // namespace
 
 struct Native::Worker {
@@ -24,6 +32,8 @@ struct Native::Worker {
     vfs::Inode* directory = nullptr;
     std::vector<vfs::File> files;  // open all the time, where data are read or written
     std::uint64_t steps = 0;
+    std::uint64_t instant_steps = 0;  // since time passed last
+    Time last_step;
     Time arrival;  // of the next step, with a rate
 };
 
@@ -112,6 +122,7 @@ sim::Task<> Native::live(Worker& worker) {
         co_await thread.run();
         co_await perform(worker, step, config_.rate ? began : now());
         ++worker.steps;
+        co_await breathe(worker);
         if (in_window()) {
             ++steps_;
             last_end_ = now();
@@ -127,6 +138,22 @@ sim::Task<> Native::live(Worker& worker) {
     thread.exit();
     if (--alive_ == 0 && run_.over) {
         run_.over();
+    }
+}
+
+sim::Task<> Native::breathe(Worker& worker) {
+    if (now() > worker.last_step) {
+        worker.last_step = now();
+        worker.instant_steps = 0;
+        co_return;
+    }
+    ++worker.instant_steps;
+    if (!run_.operations && worker.instant_steps >= steps_in_no_time) {
+        throw NoTimePasses(fmt::format("{} calls in a row took no time, so the run would never end",
+                                       worker.instant_steps));
+    }
+    if (worker.instant_steps % stacked_steps == 0) {
+        co_await cpu_.engine().delay(Time());
     }
 }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
@@ -34,7 +35,12 @@ struct CallStatistics {
     sim::Tally latency;
 };
 
-/// Threads that issue operations on a mount.
+/// A thread that is to run for some time went through its calls without any of it passing.
+class NoTimePasses : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// Threads that issue operations on a mount. A run throws NoTimePasses where it would never end.
 class Native {
   public:
     Native(vfs::FileTree& mount, host::Cpu& cpu, const NativeConfig& config, NativeRun run);
@@ -58,6 +64,7 @@ class Native {
     void lay_out(Worker& worker, unsigned number);
     sim::Task<> live(Worker& worker);
     sim::Task<> open_window();
+    sim::Task<> breathe(Worker& worker);
     sim::Task<> perform(Worker& worker, const Step& step, sim::Time began);
     void count(std::size_t call, sim::Time began, std::uint64_t bytes = 0);
     bool in_window() const;

@@ -29,16 +29,20 @@ report::Result run(const std::string& text) {
     return system::simulate(scenario, document).result;
 }
 
-std::string stack(const std::string& daemon, const std::string& memory, const std::string& part) {
+std::string stack(const std::string& daemon,
+                  const std::string& memory,
+                  const std::string& part,
+                  bool writeback_cache = false) {
     return fmt::format(
         "schema_version: 1\n"
         "host: {{cores: 4, memory: {}, costs: {{idle_exit: [{{idle: 0 s, quantiles: [0 s, 0 "
         "s]}}]}}}}\n"
-        "mount: {{attr_timeout: 1000 s, entry_timeout: 1000 s}}\n"
+        "mount: {{attr_timeout: 1000 s, entry_timeout: 1000 s, writeback_cache: {}}}\n"
         "daemon: {{{}}}\n"
         "lower: {{filesystem: ext4}}\n"
         "device: {{from: devices/{}.yaml}}\n",
         memory,
+        writeback_cache,
         daemon,
         part);
 }
@@ -128,4 +132,34 @@ TEST_CASE("writers are slowed down to the speed of the device", "[lower]") {
             "  operations: [{op: write, size: 128 KiB, pattern: sequential}], cache: cold}\n"
             "run: {warm_up: 20 s, duration: 20 s}\n");
     CHECK(result.throughput.write_bytes_per_s == Approx(152e6).epsilon(0.1));
+}
+
+TEST_CASE("a run ends while the daemon still waits for room for dirty pages", "[lower]") {
+    const report::Result result =
+        run(stack(stackfs, "1 GiB", "savvio-15k2", true) +
+            "workload: {files: {count: 1, size: 8 GiB},\n"
+            "  operations: [{op: write, pattern: uniform}], cache: cold}\n"
+            "run: {warm_up: 4 s, duration: 1 s}\n");
+    CHECK(result.throughput.ops_per_s > 0);
+}
+
+TEST_CASE("calls that take no time make no run that never ends", "[lower]") {
+    const std::string daemon = "filesystem: none";
+    const std::string workload =
+        "workload: {files: {count: 1, size: 1 MiB}, operations: [{op: read}]}\n";
+    const auto simulate = [&](const std::string& run) {
+        const auto document = config::Document::parse(
+            stack(daemon, "1 GiB", "savvio-15k2") + workload + run, FUSESIM_CONFIGS "/test.yaml");
+        auto scenario = config::read<system::Scenario>(document);
+        auto host = validation::paper_host(1);
+        host.costs.syscall = sim::Time();
+        host.costs.lower["ext4"] = {};
+        host.memory = scenario.host->memory;
+        scenario.host = host;
+        return system::simulate(scenario, document).result;
+    };
+    // Deep enough for any stack, were one call to stand on the last.
+    const report::Result counted = simulate("run: {operations: 1000000}\n");
+    CHECK(counted.operations.at(0).second.count == 1'000'000);
+    CHECK_THROWS_WITH(simulate("run: {duration: 1 s}\n"), Catch::Contains("took no time"));
 }
