@@ -104,6 +104,11 @@ void check_daemon(const Scenario& scenario,
                "daemon.filesystem: recorded cannot be measured, it is the daemon of a trace",
                "null, stackfs or service_time");
     }
+    if (kind == Kind::none) {
+        refuse("daemon.filesystem",
+               "daemon.filesystem: none cannot be measured, it is the workload without FUSE",
+               "null, stackfs or service_time");
+    }
     if (kind == Kind::service_time && !delay_of(scenario.daemon)) {
         refuse("daemon.service",
                "daemon.service cannot be measured: delayfs takes one time for all requests, fixed "
@@ -188,6 +193,11 @@ void check_measurable(const Scenario& scenario,
         problems.add(document.place("device"),
                      "a described device cannot be measured, only what this machine has",
                      "leave `device` out");
+    }
+    if (scenario.host && scenario.host->memory) {
+        problems.add(document.place("host.memory"),
+                     "host.memory cannot be measured, this machine has what it has",
+                     "leave it out, or give it with --set when simulating");
     }
     check_versions(scenario, document, machine, problems);
     check_daemon(scenario, document, problems);
