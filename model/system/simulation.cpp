@@ -654,11 +654,10 @@ Outcome simulate_once(const Scenario& given,
     try {
         stack.run();
     } catch (const workload::NoTimePasses& stuck) {
-        throw config::Error(
-            document.place("workload.operations"),
-            stuck.what(),
-            "give the host profile costs of these calls, or set workload.think_time, "
-            "workload.rate or run.operations");
+        throw config::Error(document.place("workload.operations"),
+                            stuck.what(),
+                            "give the host profile costs of these calls, or set workload.think, "
+                            "workload.rate or run.operations");
     }
     const double cpu_s = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
 
