@@ -139,9 +139,17 @@ static __always_inline void learn_connection(const struct fuse_conn* fc) {
     facts.seen = 1;
 }
 
-SEC("tp_btf/fuse_request_send")
+/* As the kernel is about to set it in the header. */
+static __always_inline __u32 length_of(const struct fuse_args* args) {
+    const __u32 count = args->in_numargs;
+    __u32 length = sizeof(struct fuse_in_header);
+    length += count > 0 ? BPF_CORE_READ(args, in_args[0].size) : 0;
+    length += count > 1 ? BPF_CORE_READ(args, in_args[1].size) : 0;
+    length += count > 2 ? BPF_CORE_READ(args, in_args[2].size) : 0;
+    return length;
+}
 
-int BPF_PROG(request_send, const struct fuse_req* req) {
+static __always_inline int sent(const struct fuse_req* req, __u32 length) {
     const struct fuse_conn* fc = req->fm->fc;
     if (fc->dev != connection || !accept_new) {
         return 0;
@@ -174,7 +182,7 @@ int BPF_PROG(request_send, const struct fuse_req* req) {
         fill(&event->e, EVENT_SEND, now, (__u64)req, req->in.h.unique, pid_tgid);
         event->nodeid = req->in.h.nodeid;
         event->opcode = req->in.h.opcode;
-        event->len = req->in.h.len;
+        event->len = length;
         event->pid = req->in.h.pid;
         event->background = background;
         event->expects_reply = expects_reply;
@@ -206,6 +214,19 @@ int BPF_PROG(request_send, const struct fuse_req* req) {
     return 0;
 }
 
+SEC("tp_btf/fuse_request_send")
+
+int BPF_PROG(request_send, const struct fuse_req* req) {
+    return sent(req, req->in.h.len);
+}
+
+/* The same on kernels without that tracepoint. */
+SEC("fentry/queue_request_and_unlock")
+
+int BPF_PROG(request_queued, const void* input_queue, const struct fuse_req* req) {
+    return sent(req, length_of(req->args));
+}
+
 static __always_inline void fill_end(struct end_event* event,
                                      const struct fuse_req* req,
                                      const struct task_info* me,
@@ -227,9 +248,7 @@ static __always_inline void fill_end(struct end_event* event,
     }
 }
 
-SEC("tp_btf/fuse_request_end")
-
-int BPF_PROG(request_end, const struct fuse_req* req) {
+static __always_inline int ended(const struct fuse_req* req) {
     if (req->fm->fc->dev != connection) {
         return 0;
     }
@@ -271,6 +290,18 @@ int BPF_PROG(request_end, const struct fuse_req* req) {
         me->ended_unique = unique;
     }
     return 0;
+}
+
+SEC("tp_btf/fuse_request_end")
+
+int BPF_PROG(request_end, const struct fuse_req* req) {
+    return ended(req);
+}
+
+SEC("fentry/fuse_request_end")
+
+int BPF_PROG(request_ends, const struct fuse_req* req) {
+    return ended(req);
 }
 
 /* Told by its next request, or when it leaves the core before it makes one. */

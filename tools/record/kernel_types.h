@@ -120,7 +120,17 @@ struct fuse_out_header {
     __u64 unique;
 };
 
+struct fuse_in_arg {
+    unsigned int size;
+};
+
+struct fuse_args {
+    __u8 in_numargs;
+    struct fuse_in_arg in_args[3];
+};
+
 struct fuse_req {
+    struct fuse_args* args;
     unsigned long flags;
 
     struct {

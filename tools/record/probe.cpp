@@ -146,9 +146,18 @@ class SkeletonProbe : public Probe {
     Overhead overhead_;
 };
 
+/// Where the programs learn of requests: at FUSE's tracepoints (Linux 6.12), or where there are
+/// none at the functions that these stand in.
+enum class Hooks { tracepoints, functions };
+
 class RequestProbe : public SkeletonProbe<fuse_record_bpf> {
   public:
-    RequestProbe(const Mount& mount, const std::vector<std::uint32_t>& daemons) {
+    RequestProbe(const Mount& mount, const std::vector<std::uint32_t>& daemons, Hooks hooks) {
+        const auto& programs = bpf().progs;
+        const bool functions = hooks == Hooks::functions;
+        bpf_program__set_autoload(functions ? programs.request_send : programs.request_queued,
+                                  false);
+        bpf_program__set_autoload(functions ? programs.request_end : programs.request_ends, false);
         bpf().rodata->connection = mount.kernel_dev();
         bpf().rodata->own_tgid = static_cast<__u32>(getpid());
         for (std::size_t i = 0; i < daemons.size() && i < std::size(bpf().bss->daemons); ++i) {
@@ -194,7 +203,11 @@ class CallProbe : public SkeletonProbe<call_record_bpf> {
 std::unique_ptr<Probe> probe_requests(const Mount& mount,
                                       const std::vector<std::uint32_t>& daemons) {
     libbpf_set_print(be_silent);
-    return std::make_unique<RequestProbe>(mount, daemons);
+    try {
+        return std::make_unique<RequestProbe>(mount, daemons, Hooks::tracepoints);
+    } catch (const Probe::Refused&) {
+        return std::make_unique<RequestProbe>(mount, daemons, Hooks::functions);
+    }
 }
 
 std::unique_ptr<Probe> probe_calls(const Mount& mount) {
