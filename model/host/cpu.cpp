@@ -1,5 +1,8 @@
 #include "host/cpu.h"
 
+#include "host/cfs_queue.h"
+#include "host/eevdf_queue.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -98,13 +101,26 @@ void Thread::woken() {
     cpu_.wake(*this);
 }
 
+namespace {
+
+std::unique_ptr<FairQueue> make_queue(const SchedulerConfig& config) {
+    if (config.fair == SchedulerConfig::Fair::cfs) {
+        return std::make_unique<CfsQueue>(config.cfs);
+    }
+    return std::make_unique<EevdfQueue>(config.base_slice);
+}
+
+}  // namespace
+
+Core::GroupEntity::GroupEntity(const SchedulerConfig& config) : threads(make_queue(config)) {}
+
 Core::Core(Cpu& cpu, unsigned id, std::uint64_t seed)
     : cpu_(cpu),
       id_(id),
-      groups_{GroupEntity(cpu.profile().scheduler.base_slice),
-              GroupEntity(cpu.profile().scheduler.base_slice),
-              GroupEntity(cpu.profile().scheduler.base_slice)},
-      root_(cpu.profile().scheduler.base_slice),
+      groups_{GroupEntity(cpu.profile().scheduler),
+              GroupEntity(cpu.profile().scheduler),
+              GroupEntity(cpu.profile().scheduler)},
+      root_(make_queue(cpu.profile().scheduler)),
       random_(seed, fmt::format("host.interruptions[{}]", id)) {}
 
 Core::GroupEntity& Core::group_of(const Thread& thread) {
@@ -115,9 +131,9 @@ Core::GroupEntity& Core::group_of(const Thread& thread) {
 void Core::enqueue_fair(Thread& thread) {
     const Time now = cpu_.engine().now();
     GroupEntity& group = group_of(thread);
-    group.threads.enqueue(thread, now);
+    group.threads->enqueue(thread, now);
     if (!group.queued() || group.delayed()) {
-        root_.enqueue(group, now);
+        root_->enqueue(group, now);
     }
 }
 
@@ -125,32 +141,32 @@ void Core::dequeue_fair(Thread& thread, bool sleeps) {
     const Time now = cpu_.engine().now();
     GroupEntity& group = group_of(thread);
     if (thread.delayed()) {
-        group.threads.dequeue_delayed(thread, now);
-    } else if (!group.threads.dequeue(thread, now, sleeps)) {
+        group.threads->dequeue_delayed(thread, now);
+    } else if (!group.threads->dequeue(thread, now, sleeps)) {
         return;
     }
-    if (group.threads.size() == 0 && !group.delayed()) {
-        root_.dequeue(group, now, true);
+    if (group.threads->size() == 0 && !group.delayed()) {
+        root_->dequeue(group, now, true);
     }
 }
 
 void Core::run_fair(Thread& thread) {
     const Time now = cpu_.engine().now();
     GroupEntity& group = group_of(thread);
-    group.threads.run(thread, now);
-    root_.run(group, now);
+    group.threads->run(thread, now);
+    root_->run(group, now);
 }
 
 // Whoever sleeps in debt and is picked has paid it back: it leaves now.
 Thread* Core::pick() {
     const Time now = cpu_.engine().now();
-    while (root_.size() > 0) {
-        auto& group = static_cast<GroupEntity&>(root_.pick(now));
+    while (root_->size() > 0) {
+        auto& group = static_cast<GroupEntity&>(root_->pick(now));
         if (group.delayed()) {
-            root_.dequeue_delayed(group, now);
+            root_->dequeue_delayed(group, now);
             continue;
         }
-        auto& thread = static_cast<Thread&>(group.threads.pick(now));
+        auto& thread = static_cast<Thread&>(group.threads->pick(now));
         if (!thread.delayed()) {
             return &thread;
         }
@@ -164,9 +180,9 @@ bool Core::preempts(Thread& woken) {
     const Time now = cpu_.engine().now();
     GroupEntity& group = group_of(woken);
     if (&group == &group_of(*current_)) {
-        return group.threads.update(now) || group.threads.preempts(woken);
+        return group.threads->update(now) || group.threads->preempts(woken);
     }
-    return root_.update(now) || root_.preempts(group);
+    return root_->update(now) || root_->preempts(group);
 }
 
 void Core::give(Thread& thread) {
@@ -216,8 +232,8 @@ void Core::reschedule() {
     if (previous->state_ == Thread::State::running) {
         previous->state_ = Thread::State::runnable;
     }
-    group_of(*previous).threads.stop(now);
-    root_.stop(now);
+    group_of(*previous).threads->stop(now);
+    root_->stop(now);
     current_ = nullptr;
     if (next == nullptr) {
         idle_since_ = now;
@@ -276,7 +292,8 @@ void Core::plan() {
     if (make_way_) {
         end = now + current_->must_pay_;
     } else if (current_->debt_ > Time()) {
-        const Time slice_end = std::min(root_.slice_end(), group_of(*current_).threads.slice_end());
+        const Time slice_end =
+            std::min(root_->slice_end(), group_of(*current_).threads->slice_end());
         end = std::min(end, std::max(now, slice_end));
     }
     cpu_.engine().schedule(*this, end);

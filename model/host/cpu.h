@@ -138,9 +138,9 @@ class Core final : private sim::Timer {
 
     /// The threads of one session on this core share as one (models a task group's sched_entity).
     struct GroupEntity final : FairEntity {
-        explicit GroupEntity(sim::Time slice) : threads(slice) {}
+        explicit GroupEntity(const SchedulerConfig& config);
 
-        FairQueue threads;
+        std::unique_ptr<FairQueue> threads;
     };
 
     GroupEntity& group_of(const Thread& thread);
@@ -163,7 +163,7 @@ class Core final : private sim::Timer {
     unsigned id_;
     Thread* current_ = nullptr;
     std::array<GroupEntity, 3> groups_;
-    FairQueue root_;
+    std::unique_ptr<FairQueue> root_;
     std::size_t load_ = 0;
     sim::Time idle_since_;
     sim::Time burst_began_;

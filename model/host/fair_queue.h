@@ -5,7 +5,6 @@
 #include <boost/intrusive/list.hpp>
 
 #include <cstddef>
-#include <cstdint>
 
 namespace fusesim::host {
 
@@ -28,65 +27,53 @@ class FairEntity : public boost::intrusive::list_base_hook<> {
     bool delayed() const { return delayed_; }
 
   private:
-    friend class FairQueue;
+    friend class EevdfQueue;
+    friend class CfsQueue;
 
     sim::Time vruntime_;  // how long it has run, as its queue counts
-    sim::Time deadline_;  // the vruntime its slice ends at
-    sim::Time lag_;       // what it was owed when it last left its queue
+    sim::Time deadline_;  // EEVDF: the vruntime its slice ends at
+    sim::Time lag_;       // EEVDF: what it was owed when it last left its queue
     bool delayed_ = false;
+    const FairQueue* last_ = nullptr;  // CFS: where its vruntime was counted; null if nowhere yet
 };
 
-/// Models a `struct cfs_rq` under EEVDF: whoever has not run more than the average is eligible; of
-/// the eligible, the earliest deadline is picked. The running entity stays queued. Knows no clock:
-/// `now` is only asked of by how much the running entity has run on.
+/// Models a `struct cfs_rq`: who has run how much, who runs next, who preempts whom. The running
+/// entity stays queued. Knows no clock: `now` is only asked of by how much the running entity has
+/// run on.
 class FairQueue {
   public:
-    explicit FairQueue(sim::Time slice) : slice_(slice) {}
+    virtual ~FairQueue() = default;
 
     /// The delayed ones count.
     std::size_t size() const { return queue_.size(); }
 
     FairEntity* current() const { return current_; }
 
-    /// Puts in an entity, owed what it was owed when it left; or one that is delayed goes on.
-    void enqueue(FairEntity& entity, sim::Time now);
-    /// Takes the entity out; or makes it delayed and returns false, if it goes to sleep and has run
-    /// more than its share.
-    bool dequeue(FairEntity& entity, sim::Time now, bool sleeps);
+    /// Puts in an entity that was asleep, is new, or is delayed and goes on.
+    virtual void enqueue(FairEntity& entity, sim::Time now) = 0;
+    /// Takes the entity out; or makes it delayed and returns false.
+    virtual bool dequeue(FairEntity& entity, sim::Time now, bool sleeps) = 0;
     /// Ends the wait of a delayed entity that was picked: it leaves, and is owed nothing.
-    void dequeue_delayed(FairEntity& entity, sim::Time now);
+    virtual void dequeue_delayed(FairEntity& entity, sim::Time now) = 0;
 
     /// Who runs next; the queue is not empty.
-    FairEntity& pick(sim::Time now);
+    virtual FairEntity& pick(sim::Time now) = 0;
     /// That one runs from now on; after stop() none does.
-    void run(FairEntity& entity, sim::Time now);
-    void stop(sim::Time now);
+    virtual void run(FairEntity& entity, sim::Time now) = 0;
+    virtual void stop(sim::Time now) = 0;
 
     /// Counts what the running entity has run since the last call; true if its slice is over and
     /// others wait.
-    bool update(sim::Time now);
-    /// Should the running entity make way for this one? After an update(). It is protected while
-    /// it is eligible.
-    bool preempts(const FairEntity& woken);
+    virtual bool update(sim::Time now) = 0;
+    /// Should the running entity make way for this one? After an update().
+    virtual bool preempts(const FairEntity& woken) = 0;
     /// When the running entity's slice is over, if there is a reason to end it.
-    sim::Time slice_end() const;
+    virtual sim::Time slice_end() const = 0;
 
-  private:
-    std::int64_t count() const { return static_cast<std::int64_t>(queue_.size()); }
-
-    sim::Time excess() const;  // how much all together have run beyond the front one
-    sim::Time average() const;
-    bool eligible(const FairEntity& entity, sim::Time excess) const;
-    FairEntity& best();
-    sim::Time lag_of(const FairEntity& entity) const;
-    void place(FairEntity& entity);
-    void take_out(FairEntity& entity);
-
-    sim::Time slice_;
+  protected:
     boost::intrusive::list<FairEntity> queue_;
     FairEntity* current_ = nullptr;
     sim::Time updated_;  // until when current_'s vruntime is counted
-    sim::Time last_;     // the average when the last one left
 };
 
 }  // namespace fusesim::host

@@ -224,8 +224,27 @@ void bind(config::Map& map, Costs& c) {
     bind_sizes(map, "memory_run", c.memory_run, "... per further page of a run");
 }
 
+void bind(config::Map& map, CfsConfig& c) {
+    map.field("latency", c.latency, 1_us, 1_s, "time in which all who want a core have it once");
+    map.field("min_granularity", c.min_granularity, 1_us, 1_s, "least time that each has it");
+    map.field("wakeup_granularity",
+              c.wakeup_granularity,
+              Time(),
+              1_s,
+              "how much more than the woken one the running one must have run to be preempted");
+}
+
 void bind(config::Map& map, SchedulerConfig& c) {
-    map.field("base_slice", c.base_slice, 1_us, 1_s, "time a thread runs while others wait");
+    using Fair = SchedulerConfig::Fair;
+    map.field("fair",
+              c.fair,
+              {{"eevdf", Fair::eevdf}, {"cfs", Fair::cfs}},
+              "how the fair scheduler picks: eevdf from Linux 6.6 on, cfs before");
+    map.field("base_slice", c.base_slice, 1_us, 1_s, "eevdf: time a thread runs while others wait");
+    map.check(
+        !map.given("base_slice") || c.fair == Fair::eevdf, "base_slice", "is for fair: eevdf");
+    map.section("cfs", c.cfs, "tunables of cfs");
+    map.check(!map.given("cfs") || c.fair == Fair::cfs, "cfs", "is for fair: cfs");
     map.field("turn", c.turn, Time(), 1_s, "how long equals run before they change places");
     map.field("wakeup_preemption",
               c.wakeup_preemption,

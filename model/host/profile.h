@@ -1,6 +1,7 @@
 #pragma once
 
 #include "config/map.h"
+#include "host/cfs_config.h"
 #include "sim/random.h"
 #include "sim/time.h"
 
@@ -146,7 +147,10 @@ struct Costs {
 };
 
 struct SchedulerConfig {
+    enum class Fair { eevdf, cfs };
+    Fair fair = Fair::eevdf;         ///< how the fair class picks: since Linux 6.6, or before
     sim::Time base_slice = 2800_us;  // kernel/sched/fair.c, 8 CPUs and more
+    CfsConfig cfs;                   ///< instead of base_slice
     sim::Time turn;                  ///< measured: how long equals run before they change places
     bool wakeup_preemption = false;  ///< a woken thread preempts the one that runs on its core
     /// Threads of the application, of the daemon and of the kernel share a core as three groups, as
@@ -190,6 +194,7 @@ void bind(config::Map& map, VfsCosts& costs);
 void bind(config::Map& map, LowerCosts& costs);
 void bind(config::Map& map, UringCosts& costs);
 void bind(config::Map& map, Costs& costs);
+void bind(config::Map& map, CfsConfig& scheduler);
 void bind(config::Map& map, SchedulerConfig& scheduler);
 void bind(config::Map& map, Interruption& row);
 void bind(config::Map& map, HostProfile& profile);

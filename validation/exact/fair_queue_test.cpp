@@ -1,10 +1,10 @@
-#include "host/fair_queue.h"
+#include "host/eevdf_queue.h"
 
 #include <catch2/catch.hpp>
 
 using namespace fusesim::sim::literals;
+using fusesim::host::EevdfQueue;
 using fusesim::host::FairEntity;
-using fusesim::host::FairQueue;
 using fusesim::sim::Time;
 
 // Times, vruntimes and decisions as read from the sched_entity of cat and of a FUSE daemon, each
@@ -12,7 +12,7 @@ using fusesim::sim::Time;
 TEST_CASE("sleep, debt, lag and preemption go as recorded in a kernel", "[exact]") {
     FairEntity cat;
     FairEntity daemon;
-    FairQueue queue(1'400'000_ns);
+    EevdfQueue queue(1'400'000_ns);
     Time now;
     const auto runs = [&](FairEntity& entity, Time span) {
         if (queue.current() != &entity) {
@@ -69,7 +69,7 @@ TEST_CASE("sleep, debt, lag and preemption go as recorded in a kernel", "[exact]
 TEST_CASE("a debt is forgiven once it is paid, but makes no claim", "[exact]") {
     FairEntity a;
     FairEntity b;
-    FairQueue queue(100_us);
+    EevdfQueue queue(100_us);
     queue.enqueue(a, Time());
     queue.enqueue(b, Time());
     queue.run(a, Time());
@@ -98,7 +98,7 @@ TEST_CASE("the eligible one with the earliest deadline is picked", "[exact]") {
     FairEntity a;
     FairEntity b;
     FairEntity c;
-    FairQueue queue(100_us);
+    EevdfQueue queue(100_us);
     queue.enqueue(a, Time());
     queue.enqueue(b, Time());
     queue.run(a, Time());

@@ -1,4 +1,4 @@
-#include "host/fair_queue.h"
+#include "host/eevdf_queue.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -7,7 +7,7 @@ namespace fusesim::host {
 
 using sim::Time;
 
-void FairQueue::enqueue(FairEntity& entity, Time now) {
+void EevdfQueue::enqueue(FairEntity& entity, Time now) {
     if (!entity.delayed_) {
         update(now);
         place(entity);
@@ -25,7 +25,7 @@ void FairQueue::enqueue(FairEntity& entity, Time now) {
     }
 }
 
-bool FairQueue::dequeue(FairEntity& entity, Time now, bool sleeps) {
+bool EevdfQueue::dequeue(FairEntity& entity, Time now, bool sleeps) {
     update(now);
     if (sleeps && !eligible(entity, excess())) {
         entity.delayed_ = true;
@@ -36,24 +36,24 @@ bool FairQueue::dequeue(FairEntity& entity, Time now, bool sleeps) {
     return true;
 }
 
-void FairQueue::dequeue_delayed(FairEntity& entity, Time now) {
+void EevdfQueue::dequeue_delayed(FairEntity& entity, Time now) {
     update(now);
     entity.delayed_ = false;
     entity.lag_ = std::min(lag_of(entity), Time());
     take_out(entity);
 }
 
-FairEntity& FairQueue::pick(Time now) {
+FairEntity& EevdfQueue::pick(Time now) {
     update(now);
     return best();
 }
 
-void FairQueue::run(FairEntity& entity, Time now) {
+void EevdfQueue::run(FairEntity& entity, Time now) {
     current_ = &entity;
     updated_ = now;
 }
 
-void FairQueue::stop(Time now) {
+void EevdfQueue::stop(Time now) {
     update(now);
     if (current_ != nullptr) {
         queue_.splice(queue_.end(), queue_, queue_.iterator_to(*current_));
@@ -61,7 +61,7 @@ void FairQueue::stop(Time now) {
     }
 }
 
-bool FairQueue::update(Time now) {
+bool EevdfQueue::update(Time now) {
     if (current_ == nullptr) {
         return false;
     }
@@ -74,11 +74,11 @@ bool FairQueue::update(Time now) {
     return queue_.size() > 1;
 }
 
-bool FairQueue::preempts(const FairEntity& woken) {
+bool EevdfQueue::preempts(const FairEntity& woken) {
     return !eligible(*current_, excess()) && &best() == &woken;
 }
 
-Time FairQueue::slice_end() const {
+Time EevdfQueue::slice_end() const {
     if (current_ == nullptr || queue_.size() == 1) {
         return Time::max();
     }
@@ -86,7 +86,7 @@ Time FairQueue::slice_end() const {
 }
 
 // All relative to the front one, so that sums stay small.
-Time FairQueue::excess() const {
+Time EevdfQueue::excess() const {
     const Time base = queue_.front().vruntime_;
     Time sum;
     for (const FairEntity& entity : queue_) {
@@ -95,15 +95,15 @@ Time FairQueue::excess() const {
     return sum;
 }
 
-Time FairQueue::average() const {
+Time EevdfQueue::average() const {
     return queue_.empty() ? last_ : queue_.front().vruntime_ + excess() / count();
 }
 
-bool FairQueue::eligible(const FairEntity& entity, Time excess) const {
+bool EevdfQueue::eligible(const FairEntity& entity, Time excess) const {
     return (entity.vruntime_ - queue_.front().vruntime_) * count() <= excess;
 }
 
-FairEntity& FairQueue::best() {
+FairEntity& EevdfQueue::best() {
     const Time all = excess();
     FairEntity* found = nullptr;
     for (FairEntity& entity : queue_) {
@@ -117,11 +117,11 @@ FairEntity& FairQueue::best() {
     return *found;
 }
 
-Time FairQueue::lag_of(const FairEntity& entity) const {
+Time EevdfQueue::lag_of(const FairEntity& entity) const {
     return std::clamp(average() - entity.vruntime_, Time() - 2 * slice_, 2 * slice_);
 }
 
-void FairQueue::place(FairEntity& entity) {
+void EevdfQueue::place(FairEntity& entity) {
     entity.vruntime_ = average();
     if (!queue_.empty()) {
         // Its own arrival moves the average, so that it would be owed less.
@@ -130,7 +130,7 @@ void FairQueue::place(FairEntity& entity) {
     entity.deadline_ = entity.vruntime_ + slice_;
 }
 
-void FairQueue::take_out(FairEntity& entity) {
+void EevdfQueue::take_out(FairEntity& entity) {
     last_ = average();
     queue_.erase(queue_.iterator_to(entity));
     if (current_ == &entity) {
