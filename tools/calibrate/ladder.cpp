@@ -9,8 +9,13 @@
 #include "vfs.h"
 #include "wake.h"
 
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <fstream>
 #include <iterator>
 #include <numeric>
 
@@ -456,10 +461,21 @@ double trapezoid(const std::vector<double>& tenths_of) {
     return sum / static_cast<double>(tenths_of.size() - 1);
 }
 
-/// Collects wake-ups across two cores, repeat by repeat, in both directions in turn.
-class AcrossCores {
+/// Collects wake-ups of idle cores, repeat by repeat: across two cores in both directions in turn,
+/// or of the only one.
+class IdleCores {
   public:
-    AcrossCores() : gaps_(std::size(idle_gaps_ns)) {}
+    IdleCores() : gaps_(std::size(idle_gaps_ns)) {}
+
+    /// On a machine with one core.
+    void repeat_alone(const Plan& plan, int core) {
+        for (std::size_t i = 0; i < gaps_.size(); ++i) {
+            const CrossCore got = measure_timer(core, idle_gaps_ns[i], plan.wake_ups);
+            append(gaps_[i].idle, got.idle);
+            append(gaps_[i].running, got.running);
+            gaps_[i].medians.push_back(median(got.running));
+        }
+    }
 
     void repeat(const Plan& plan, int from, int to) {
         for (std::size_t i = 0; i < gaps_.size(); ++i) {
@@ -482,17 +498,23 @@ class AcrossCores {
             IdleGap out;
             out.idle = median(gaps_[i].idle);
             out.running = tenths(gaps_[i].running);
-            out.waker = tenths(gaps_[i].waker);
             out.mean = trapezoid(out.running);
+            out.spread = agree(gaps_[i].medians).spread;
+            if (gaps_[i].waker.empty()) {
+                profile.idle_exit.push_back(out);
+                continue;
+            }
+            out.waker = tenths(gaps_[i].waker);
             out.cold = median(gaps_[i].cold);
             out.returned = average(gaps_[i].returned);
-            out.spread = agree(gaps_[i].medians).spread;
             if (idle_gaps_ns[i] >= 10e3 && idle_gaps_ns[i] <= 200e3) {
                 usual.push_back(trapezoid(out.waker));
             }
             profile.idle_exit.push_back(out);
         }
-        profile.costs["wake_cross_core"] = agree(usual);
+        if (!usual.empty()) {
+            profile.costs["wake_cross_core"] = agree(usual);
+        }
     }
 
   private:
@@ -688,6 +710,28 @@ void Below::conclude(const EvenPace& pace, Profile& profile) const {
     }
 }
 
+/// The kernel tells in debugfs, where that is mounted. Elsewhere they are its defaults, which grow
+/// with the number of CPUs (kernel/sched/fair.c).
+Cfs told_cfs() {
+    utsname system{};
+    unsigned major = 0;
+    unsigned minor = 0;
+    uname(&system);
+    if (std::sscanf(system.release, "%u.%u", &major, &minor) != 2 || major > 6 ||
+        (major == 6 && minor >= 6)) {
+        return {};
+    }
+    const double scale = 1 + std::floor(std::log2(std::min(8.0, 1.0 * get_nprocs())));
+    const auto told = [](const char* name, double usual) {
+        std::ifstream file(std::string("/sys/kernel/debug/sched/") + name);
+        double value = 0;
+        return file >> value ? value : usual;
+    };
+    return {told("latency_ns", 6e6 * scale),
+            told("min_granularity_ns", 0.75e6 * scale),
+            told("wakeup_granularity_ns", 1e6 * scale)};
+}
+
 /// All numbers of one kind, in order of the bytes in their keys.
 std::vector<std::pair<std::size_t, Figure>> by_bytes(const Values& typical,
                                                      const EvenPace& pace,
@@ -781,6 +825,7 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
     double step = 0;
     progress(0, "the scheduler's turns");
     profile.slice = told_slice();
+    profile.cfs = told_cfs();
     profile.turn = measure_turn(home, 3 * plan.seconds);
     pin(home);
     const real::PrivateMounts own_mounts;
@@ -788,7 +833,7 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
     Below below;
     below.add(directory);
     below.add("/var/tmp");
-    AcrossCores across;
+    IdleCores idle;
     std::vector<double> stayed;
     std::vector<Values> repeats;
     for (int i = 0; i < plan.repeats; ++i) {
@@ -800,16 +845,18 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
             repeats.push_back(measure_once(plan, mounts, home));
         }
         below.repeat(repeats.back(), plan.seconds / 2);
-        progress(++step / steps, "between cores" + which);
+        progress(++step / steps, (other != home ? "between cores" : "idle core") + which);
         if (other != home) {
             stayed.push_back(measure_stay(home, other, plan.seconds));
-            across.repeat(plan, i % 2 == 0 ? home : other, i % 2 == 0 ? other : home);
+            idle.repeat(plan, i % 2 == 0 ? home : other, i % 2 == 0 ? other : home);
+        } else {
+            idle.repeat_alone(plan, home);
         }
     }
     run_on(profile.cores);
     conclude(repeats, below, profile);
+    idle.conclude(profile);
     if (other != home) {
-        across.conclude(profile);
         profile.stayed = average(stayed);
     }
     progress(1, "done");

@@ -18,11 +18,12 @@ struct Plan {
     int wake_ups = 40;             ///< for each idle gap and repeat
 };
 
-/// What a wake-up across cores cost after the woken core had been idle for some time.
+/// What a wake-up cost after the woken core had been idle for some time: by a thread on another
+/// core, or where there is none, by a timer.
 struct IdleGap {
     double idle = 0;              ///< nanoseconds
     std::vector<double> running;  ///< p0, p10 .. p100: from the wake-up call to running
-    std::vector<double> waker;    ///< p0, p10 .. p100: what the waker spent
+    std::vector<double> waker;    ///< p0, p10 .. p100: what the waker spent; empty: a timer
     double cold = 0;              ///< what the first work after it took longer; median
     double returned = 0;          ///< share of placements on this idle core; see measure_return
     double mean = 0;              ///< of `running`
@@ -49,6 +50,13 @@ struct LowerProfile {
     std::vector<double> fdatasync_blocked;
 };
 
+/// Tunables of the fair scheduler before Linux 6.6, in nanoseconds.
+struct Cfs {
+    double latency = 0;
+    double min_granularity = 0;
+    double wakeup_granularity = 0;
+};
+
 struct Profile {
     std::map<std::string, Figure> costs;        ///< nanoseconds, by key of the host profile
     std::map<std::string, Figure> uring;        ///< the same, of its table `uring`
@@ -58,10 +66,11 @@ struct Profile {
     /// Extra of a page and of each further page of a run, by bytes in use.
     std::vector<std::pair<std::size_t, Figure>> memory;
     std::vector<std::pair<std::size_t, Figure>> memory_run;
-    std::vector<IdleGap> idle_exit;  ///< empty on a single core
+    std::vector<IdleGap> idle_exit;
     std::vector<Interruption> interruptions;
     std::vector<Check> checks;
     double slice = 0;      ///< nanoseconds; 0 if the kernel does not tell
+    Cfs cfs;               ///< all 0 if the kernel has another scheduler
     double turn = 0;       ///< nanoseconds that a hog runs before the other one's turn
     double stayed = 0;     ///< share of placements beside the waker in spite of an idle core
     double preempted = 0;  ///< share of replies whose receiver ran before the daemon went on

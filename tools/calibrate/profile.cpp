@@ -269,6 +269,11 @@ std::string gaps_text(const Profile& profile, std::vector<double> IdleGap::*whic
     return out;
 }
 
+/// Whether a second core was there to wake the first.
+bool wakes_are_across(const Profile& profile) {
+    return !profile.idle_exit.empty() && !profile.idle_exit.front().waker.empty();
+}
+
 std::string costs_text(const Profile& profile) {
     std::string out = "costs:\n";
     for (const Line& line : scheduler_lines) {
@@ -279,6 +284,8 @@ std::string costs_text(const Profile& profile) {
             "  # from the wake-up call to the woken thread running, by how long its core had\n"
             "  # idled: p0, p10 .. p100\n  idle_exit:\n";
         out += gaps_text(profile, &IdleGap::running);
+    }
+    if (wakes_are_across(profile)) {
         out += "  wake_cross_core_by_idle:\n";
         out += gaps_text(profile, &IdleGap::waker);
         out += "  cold_start:\n";
@@ -338,7 +345,7 @@ std::string spread_text(const Profile& profile) {
         copy = std::max(copy, figure.spread);
     }
     out += fmt::format("  copy: {}\n", percent(copy));
-    if (!profile.idle_exit.empty()) {
+    if (wakes_are_across(profile)) {
         out += fmt::format(
             "# placements beside the waker though the other core had long been idle: {:.0f} %\n",
             profile.stayed * 100);
@@ -390,6 +397,23 @@ std::string placement_text(const Profile& profile) {
     return fmt::format(", halted_is_unavailable: true, halt_poll: {}", time_text(safe));
 }
 
+std::string eevdf_text(const Profile& profile) {
+    const double slice = profile.slice > 0 ? profile.slice : profile.turn;
+    return fmt::format(
+        "base_slice: {}, wakeup_preemption: {}", time_text(slice), profile.preempted > 0.5);
+}
+
+/// Whether a caller preempts the daemon that wakes it depends on what both have run, even where it
+/// seldom happens.
+std::string cfs_text(const Profile& profile) {
+    return fmt::format(
+        "fair: cfs, cfs: {{latency: {}, min_granularity: {}, wakeup_granularity: {}}}, "
+        "wakeup_preemption: true",
+        time_text(profile.cfs.latency),
+        time_text(profile.cfs.min_granularity),
+        time_text(profile.cfs.wakeup_granularity));
+}
+
 }  // namespace
 
 std::string profile_yaml(const Profile& profile,
@@ -397,15 +421,11 @@ std::string profile_yaml(const Profile& profile,
                          const std::string& version) {
     std::string out = header(profile, command, version) + validity_text(profile) + notes;
     out += fmt::format("cores: {}\n", profile.cores.size());
-    const double slice = profile.slice > 0 ? profile.slice : profile.turn;
-    out += fmt::format(
-        "scheduler: {{base_slice: {}, turn: {}, wakeup_preemption: {}, sched_autogroup_enabled: "
-        "{}{}}}\n",
-        time_text(slice),
-        time_text(profile.turn),
-        profile.preempted > 0.5,
-        autogroups(),
-        placement_text(profile));
+    out += fmt::format("scheduler: {{{}, turn: {}, sched_autogroup_enabled: {}{}}}\n",
+                       profile.cfs.latency > 0 ? cfs_text(profile) : eevdf_text(profile),
+                       time_text(profile.turn),
+                       autogroups(),
+                       placement_text(profile));
     out += "# what takes time away from a busy core: how often, and how long\ninterruptions:";
     out += profile.interruptions.empty() ? " []\n" : "\n";
     for (const Interruption& one : profile.interruptions) {

@@ -5,7 +5,9 @@
 
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -258,6 +260,28 @@ CrossCore measure_cross_core(int from, int to, double gap_ns, int samples) {
                               (quiet.signal + quiet.await) / 2);
     }
     partner.wait();
+    return out;
+}
+
+CrossCore measure_timer(int core, double gap_ns, int samples) {
+    pin(core);
+    constexpr std::int64_t second = 1'000'000'000;
+    const auto now = [] {
+        timespec time{};
+        clock_gettime(CLOCK_MONOTONIC, &time);
+        return time.tv_sec * second + time.tv_nsec;
+    };
+    prctl(PR_SET_TIMERSLACK, 1);
+    CrossCore out;
+    out.gap = gap_ns;
+    for (int i = 0; i < samples; ++i) {
+        const std::int64_t due = now() + static_cast<std::int64_t>(gap_ns);
+        const timespec until{due / second, due % second};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+        out.running.push_back(static_cast<double>(now() - due));
+        out.idle.push_back(gap_ns);
+    }
+    prctl(PR_SET_TIMERSLACK, 0);
     return out;
 }
 

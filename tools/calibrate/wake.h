@@ -30,6 +30,10 @@ struct CrossCore {
 
 CrossCore measure_cross_core(int from, int to, double gap_ns, int samples);
 
+/// The same for a core that a timer wakes, from the time it was set to; nobody spends anything on
+/// that, so only `idle` and `running` are filled.
+CrossCore measure_timer(int core, double gap_ns, int samples);
+
 /// Share of wake-ups after which a thread that may run on both cores ran on `other`, where it
 /// had run before and which had idled for `gap_ns`, while `home` was busy waking it.
 double measure_return(int home, int other, double gap_ns, int samples);
