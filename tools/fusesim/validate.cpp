@@ -1,10 +1,12 @@
 #include "accuracy.h"
 #include "commands.h"
+#include "guest.h"
 #include "measure.h"
 #include "pace.h"
 #include "progress.h"
 #include "report.h"
 #include "stop.h"
+#include "stored.h"
 #include "suite.h"
 #include "system/simulation.h"
 #include "write_file.h"
@@ -17,11 +19,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <optional>
+#include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -36,6 +43,8 @@ struct ValidateOptions {
     std::string json;
     std::string out;
     std::string only;
+    std::string measure_only;
+    std::string guest;
     unsigned rounds = 0;
 };
 
@@ -67,10 +76,19 @@ std::string running_kernel() {
     return kernel.release;
 }
 
+/// The kernel that cells ran on: this one, or that of a guest's profile.
+std::string measured_kernel(const validate::Suite& suite, const host::HostProfile& host) {
+    const auto found = host.provenance.find("kernel");
+    return suite.machine == validate::Suite::Machine::here || found == host.provenance.end()
+               ? running_kernel()
+               : found->second;
+}
+
 std::vector<Run> prepare(const validate::Suite& suite,
                          const config::Document& document,
                          const host::HostProfile& host,
-                         const std::string& only) {
+                         const std::string& only,
+                         bool measures) {
     std::vector<Run> runs;
     for (validate::Cell& cell : validate::cells(suite, document)) {
         if (cell.name.find(only) == std::string::npos) {
@@ -82,7 +100,8 @@ std::vector<Run> prepare(const validate::Suite& suite,
         run.scenario = config::read<system::Scenario>(run.document);
         run.scenario.host = host;
         if (run.scenario.kernel.version.empty()) {
-            run.scenario.kernel.version = running_kernel();
+            run.scenario.kernel.version =
+                measures ? running_kernel() : measured_kernel(suite, host);
         }
         if (run.scenario.workload.operations.empty()) {
             throw config::Error(run.document.place("workload"),
@@ -91,7 +110,9 @@ std::vector<Run> prepare(const validate::Suite& suite,
         run.result.operation = to_text(run.scenario.workload.operations.front().op);
         run.result.cell = std::move(cell);
         system::check(run.scenario, run.document);
-        measure::check(run.scenario, run.document);
+        if (measures) {
+            measure::check(run.scenario, run.document);
+        }
         runs.push_back(std::move(run));
     }
     return runs;
@@ -209,11 +230,12 @@ void simulate_all(std::vector<Run>& runs) {
 /// What was measured where, for the head of the table.
 std::vector<std::pair<std::string, std::string>> about(const host::HostProfile& host,
                                                        const std::string& host_file,
+                                                       const std::string& kernel,
                                                        std::size_t judged,
                                                        std::size_t cells,
                                                        unsigned rounds) {
     return {{"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
-            {"kernel", running_kernel()},
+            {"kernel", kernel},
             {"host profile", host.name + " (" + (host_file.empty() ? "built in" : host_file) + ")"},
             {"cells",
              judged == cells ? std::to_string(cells)
@@ -224,49 +246,177 @@ std::vector<std::pair<std::string, std::string>> about(const host::HostProfile& 
             {"fusesim", FUSESIM_VERSION}};
 }
 
+std::string read_file(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+host::HostProfile read_host(const std::string& file) {
+    return config::read<host::HostProfile>(config::Document::load(file));
+}
+
+/// Every cell once, as a machine whose clock counts instructions allows.
+void measure_exactly(std::vector<Run>& runs, const std::atomic<bool>& stop_asked) {
+    Progress progress("measuring");
+    double done = 0;
+    for (Run& run : runs) {
+        measure::Options how = measure_once(stop_asked);
+        how.requests = false;
+        validate::add_round(run.result.reference,
+                            measure::run(run.scenario, run.document, how),
+                            run.result.operation,
+                            1);
+        measure_requests(run, stop_asked);
+        if (stop_asked) {
+            throw Unavailable("validate was interrupted");
+        }
+        progress.show(++done / static_cast<double>(runs.size()));
+    }
+}
+
+std::vector<validate::CellResult> results_of(std::vector<Run>& runs) {
+    std::vector<validate::CellResult> results;
+    for (Run& run : runs) {
+        if (run.result.reference.good_rounds() > 0) {
+            results.push_back(std::move(run.result));
+        }
+    }
+    return results;
+}
+
+/// Where a guest leaves what it has measured: a folder that the user names and whose files are used
+/// again, or one that goes away.
+class GuestFolder {
+  public:
+    explicit GuestFolder(std::filesystem::path asked) : path_(std::move(asked)) {
+        if (!path_.empty()) {
+            std::filesystem::create_directories(path_);
+            return;
+        }
+        std::string name = std::filesystem::temp_directory_path() / "fusesim-validate-XXXXXX";
+        if (mkdtemp(name.data()) == nullptr) {
+            throw std::system_error(errno, std::generic_category(), name);
+        }
+        path_ = temporary_ = name;
+    }
+
+    ~GuestFolder() {
+        std::error_code none;
+        if (!temporary_.empty()) {
+            std::filesystem::remove_all(temporary_, none);
+        }
+    }
+
+    GuestFolder(const GuestFolder&) = delete;
+    GuestFolder& operator=(const GuestFolder&) = delete;
+
+    std::filesystem::path host() const { return path_ / "host.yaml"; }
+
+    std::filesystem::path measured() const { return path_ / "measured.json"; }
+
+    const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+    std::filesystem::path temporary_;
+};
+
+/// Calibrates in the guest and measures all cells there, unless that was done before.
+void measure_in_guest(const std::filesystem::path& suite,
+                      const GuestFolder& folder,
+                      const std::string& only,
+                      const std::atomic<bool>& stop_asked) {
+    if (std::filesystem::exists(folder.host()) && std::filesystem::exists(folder.measured())) {
+        return;
+    }
+    // Calibration fails where its parts do not explain the whole; the cells will show it, too.
+    const std::string name = suite.parent_path().filename();
+    run_in_guest(
+        fmt::format("fusesim calibrate --exact --out host.yaml || [ $? -eq 1 ] || exit; "
+                    "fusesim validate --suite {} --from . --only '{}' --measure-only measured.json",
+                    name,
+                    only),
+        {suite.parent_path()},
+        folder.path(),
+        stop_asked);
+}
+
+void take_measured(std::vector<Run>& runs, const std::filesystem::path& file) {
+    const config::Json stored = config::Json::parse(read_file(file));
+    for (Run& run : runs) {
+        validate::take_measured(stored, run.result);
+    }
+}
+
 int validate_suites(const ValidateOptions& options) {
+    using Machine = validate::Suite::Machine;
     const std::atomic<bool>& stop_asked = stop_on({SIGINT, SIGTERM, SIGHUP});
-    const host::HostProfile host =
-        options.host.empty()
-            ? system::built_in_host()
-            : config::read<host::HostProfile>(config::Document::load(options.host));
     config::Json all = {{"schema_version", 1}, {"suites", config::Json::array()}};
     std::string text;
     bool missed = false;
     for (const std::string& name : options.suites) {
-        const auto document = config::Document::load(suite_file(options, name).string());
+        const std::filesystem::path file = suite_file(options, name);
+        const auto document = config::Document::load(file.string());
         const auto suite = config::read<validate::Suite>(document);
-        std::vector<Run> runs = prepare(suite, document, host, options.only);
+        const bool measures = suite.machine == Machine::here || !options.measure_only.empty();
+        std::optional<GuestFolder> guest;
+        std::string host_file = options.host;
+        if (!measures) {
+            guest.emplace(options.guest);
+            measure_in_guest(file, *guest, options.only, stop_asked);
+            host_file = host_file.empty() ? guest->host().string() : host_file;
+        }
+        const host::HostProfile host =
+            host_file.empty() ? system::built_in_host() : read_host(host_file);
+        std::vector<Run> runs = prepare(suite, document, host, options.only, measures);
         if (runs.empty()) {
             throw config::Error({"command line"}, "--only leaves no cell");
         }
         const unsigned rounds = options.rounds > 0 ? options.rounds : suite.rounds;
-        const double profile_ns = host.costs.syscall.seconds() * 1e9;
-        const double full_pace = full_pace_ns(profile_ns, stop_asked);
-        const double slowness = full_pace / profile_ns;
-        measure_all(runs, rounds, full_pace, slowness, stop_asked);
-        simulate_all(runs);
-        std::vector<validate::CellResult> results;
-        for (Run& run : runs) {
-            if (run.result.reference.good_rounds() > 0) {
-                results.push_back(std::move(run.result));
-            }
+        if (guest) {
+            take_measured(runs, guest->measured());
+        } else if (suite.machine == Machine::guest) {
+            measure_exactly(runs, stop_asked);
+        } else {
+            const double profile_ns = host.costs.syscall.seconds() * 1e9;
+            const double full_pace = full_pace_ns(profile_ns, stop_asked);
+            measure_all(runs, rounds, full_pace, full_pace / profile_ns, stop_asked);
         }
-        const validate::Accuracy accuracy = validate::compare(results);
+        if (!options.measure_only.empty()) {
+            write_file(options.measure_only, validate::to_json(results_of(runs)).dump(1) + "\n");
+            continue;
+        }
+        simulate_all(runs);
+        const std::vector<validate::CellResult> results = results_of(runs);
+        const validate::Accuracy accuracy = validate::compare(results, suite.tolerance);
         all["suites"].push_back(validate::to_json(suite.name, accuracy));
         text += validate::text(accuracy);
         if (!options.out.empty()) {
-            write_file(
-                options.out,
-                validate::markdown(suite.name,
-                                   accuracy,
-                                   about(host, options.host, results.size(), runs.size(), rounds)));
+            const std::string former =
+                std::filesystem::exists(options.out) ? read_file(options.out) : "";
+            write_file(options.out,
+                       validate::with_section(
+                           former,
+                           suite.name,
+                           validate::markdown(
+                               suite,
+                               accuracy,
+                               about(host,
+                                     guest && options.host.empty() ? "of this run" : options.host,
+                                     measured_kernel(suite, host),
+                                     results.size(),
+                                     runs.size(),
+                                     rounds))));
         }
         for (const validate::Verdict& verdict : accuracy.verdicts) {
             missed = missed || (!verdict.ok && !verdict.calibration);
         }
     }
-    deliver(options.json, all.dump(2) + "\n", text);
+    if (options.measure_only.empty()) {
+        deliver(options.json, all.dump(2) + "\n", text);
+    }
     return missed ? Exit::missed : Exit::fine;
 }
 
@@ -285,7 +435,20 @@ void add_validate(CLI::App& program, int& status) {
     command.add_option("--only", options->only, "only cells whose name contains this text");
     command.add_option("--json", options->json, "write the verdicts as JSON, or - for stdout")
         ->type_name("FILE");
-    command.add_option("--out", options->out, "write the table in Markdown, e.g. ACCURACY.md")
+    command
+        .add_option("--out",
+                    options->out,
+                    "write the table in Markdown, e.g. ACCURACY.md; sections of other suites stay")
+        ->type_name("FILE");
+    command
+        .add_option("--guest",
+                    options->guest,
+                    "folder for what the guest measures; used again if it is there already")
+        ->type_name("DIR");
+    command
+        .add_option("--measure-only",
+                    options->measure_only,
+                    "measure on this machine, write that to a file and simulate nothing")
         ->type_name("FILE");
     command.callback([options, &status] {
         try {

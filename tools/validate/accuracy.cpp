@@ -2,6 +2,8 @@
 
 #include "latencies.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -34,7 +36,25 @@ bool is_good(const Reference::Round& round) {
     return round.kept_share >= 0.25;
 }
 
-/// What the suite promises of one number.
+bool is_phase(const Verdict& verdict) {
+    return verdict.metric.rfind("phase.", 0) == 0;
+}
+
+bool holds(const Verdict& verdict, const Tolerance& tolerance) {
+    const double error = std::abs(verdict.error);
+    if (is_phase(verdict)) {
+        return error <= tolerance.phase.fraction ||
+               std::abs(verdict.predicted - verdict.reference) <= tolerance.phase_least.seconds();
+    }
+    const bool count = verdict.metric.rfind("count.", 0) == 0;
+    const config::Percent most = count                             ? tolerance.count
+                                 : verdict.metric == "latency_p99" ? tolerance.p99
+                                 : verdict.metric == "throughput"  ? tolerance.throughput
+                                                                   : tolerance.latency;
+    return error <= most.fraction;
+}
+
+/// What is promised of one number where the suite itself says nothing.
 bool holds(const Verdict& verdict) {
     const double error = std::abs(verdict.error);
     if (verdict.metric.rfind("count.", 0) == 0) {
@@ -46,7 +66,9 @@ bool holds(const Verdict& verdict) {
     return error <= (verdict.group == "pinned_same" ? 0.15 : std::max(0.20, 2 * verdict.spread));
 }
 
-void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
+void judge(const CellResult& result,
+           const std::optional<Tolerance>& tolerance,
+           std::vector<Verdict>& verdicts) {
     const auto put = [&](const std::string& metric,
                          const char* unit,
                          double reference,
@@ -62,7 +84,7 @@ void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
                         0,
                         result.cell.calibration};
         verdict.error = reference != 0 ? (predicted - reference) / reference : predicted != 0;
-        verdict.ok = holds(verdict);
+        verdict.ok = tolerance ? holds(verdict, *tolerance) : holds(verdict);
         verdicts.push_back(verdict);
     };
     const Reference& reference = result.reference;
@@ -100,6 +122,30 @@ void judge(const CellResult& result, std::vector<Verdict>& verdicts) {
         if (!rare && opcode.find("FORGET") == std::string::npos) {
             put("count." + opcode, "1/operation", count.first, 0, count.second);
         }
+    }
+    if (!tolerance) {
+        return;
+    }
+    for (const auto& recorded : reference.recorded.requests) {
+        const std::string& opcode = recorded.first;
+        const report::Request& request = recorded.second;
+        const report::Request* simulated = report::find(result.simulated_pass.requests, opcode);
+        if (simulated == nullptr || !simulated->phases || !request.phases) {
+            continue;
+        }
+        const auto put_phase = [&](const char* name, std::optional<double> report::Phases::*phase) {
+            const std::optional<double> measured = *request.phases.*phase;
+            if (measured) {
+                put(fmt::format("phase.{}.{}", name, opcode),
+                    "s",
+                    *measured,
+                    0,
+                    (*simulated->phases.*phase).value_or(0));
+            }
+        };
+        put_phase("queue", &report::Phases::queue);
+        put_phase("processing", &report::Phases::processing);
+        put_phase("reply", &report::Phases::reply);
     }
 }
 
@@ -217,11 +263,12 @@ void add_round(Reference& reference,
     reference.own_s = measured.own_ns * 1e-9;
 }
 
-Accuracy compare(const std::vector<CellResult>& results) {
+Accuracy compare(const std::vector<CellResult>& results,
+                 const std::optional<Tolerance>& tolerance) {
     Accuracy accuracy;
     std::vector<std::string> groups;
     for (const CellResult& result : results) {
-        judge(result, accuracy.verdicts);
+        judge(result, tolerance, accuracy.verdicts);
         if (std::find(groups.begin(), groups.end(), result.cell.group) == groups.end()) {
             groups.push_back(result.cell.group);
         }

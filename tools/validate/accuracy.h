@@ -96,7 +96,9 @@ struct CellResult {
     std::string operation;
 };
 
-/// Compares all cells with their simulations, and all pairs of cells that differ in one part.
-Accuracy compare(const std::vector<CellResult>& results);
+/// Compares all cells with their simulations, and all pairs of cells that differ in one part. With
+/// a tolerance of its own the suite has phases of requests judged, too.
+Accuracy compare(const std::vector<CellResult>& results,
+                 const std::optional<Tolerance>& tolerance = std::nullopt);
 
 }  // namespace fusesim::validate

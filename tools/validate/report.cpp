@@ -70,6 +70,29 @@ std::string summary_rows(const Accuracy& accuracy) {
     return out;
 }
 
+const char* const any_title = "# Accuracy: ";
+
+std::string title(const std::string& suite) {
+    return any_title + suite + "\n";
+}
+
+std::string promised(const std::optional<Tolerance>& tolerance) {
+    if (!tolerance) {
+        return "throughput and mean latency within 15 % on one pinned core, elsewhere within the "
+               "larger of 20 %\nand twice the spread; p99 within 30 %; requests an operation "
+               "within 1 %.";
+    }
+    return fmt::format(
+        "throughput within {:g} %, mean latency {:g} %, p99 {:g} %, requests an operation {:g} %; "
+        "mean phases of\nrequests within {:g} % or {}.",
+        tolerance->throughput.fraction * 100,
+        tolerance->latency.fraction * 100,
+        tolerance->p99.fraction * 100,
+        tolerance->count.fraction * 100,
+        tolerance->phase.fraction * 100,
+        report::time_text(tolerance->phase_least.seconds()));
+}
+
 std::string change_sentence(const Accuracy& accuracy) {
     return fmt::format(
         "{} pairs of cells differ in one part by more than their spread; the direction is right in "
@@ -110,25 +133,41 @@ Json to_json(const std::string& suite, const Accuracy& accuracy) {
     return out;
 }
 
-std::string markdown(const std::string& suite,
+std::string with_section(const std::string& file,
+                         const std::string& suite,
+                         const std::string& section) {
+    const std::size_t began = file.find(title(suite));
+    if (began == std::string::npos) {
+        return file + (file.empty() ? "" : "\n") + section;
+    }
+    const std::size_t next = file.find(any_title, began + 1);
+    const std::string rest = next == std::string::npos ? "" : "\n" + file.substr(next);
+    return file.substr(0, began) + section + rest;
+}
+
+std::string markdown(const Suite& suite,
                      const Accuracy& accuracy,
                      const std::vector<std::pair<std::string, std::string>>& about) {
     const auto is_count = [](const Verdict& v) { return v.metric.rfind("count.", 0) == 0; };
-    std::string out = fmt::format(
-        "# Accuracy: {}\n\nWritten by `fusesim validate --suite {}`. Each cell is a scenario that "
-        "ran on a real mount and in the\nmodel. Measured: the median of all rounds, at the host "
-        "profile's pace; spread: half "
-        "their range. Cells of calibration are like what\nthe host profile was made from; they "
-        "are listed apart and in no summary.\n\n",
-        suite,
-        suite);
+    const auto is_phase = [](const Verdict& v) { return v.metric.rfind("phase.", 0) == 0; };
+    const bool in_guest = suite.machine == Suite::Machine::guest;
+    std::string out =
+        title(suite.name) + fmt::format(
+                                "\nWritten by `fusesim validate --suite {}`. Each cell is a "
+                                "scenario that ran on a real mount and in the\nmodel. ",
+                                suite.name);
+    out += in_guest
+               ? "The mount was in the guest of kernel-ref/guest, whose clock counts "
+                 "instructions: measured once.\n"
+               : "Measured: the median of all rounds, at the host profile's pace; spread: half "
+                 "their range. ";
+    out +=
+        "Cells of calibration are like what\nthe host profile was made from; they are listed "
+        "apart and in no summary.\n\n";
     for (const auto& [name, value] : about) {
         out += fmt::format("- {}: {}\n", name, value);
     }
-    out +=
-        "\n## Missed\n\nPromised: throughput and mean latency within 15 % on one pinned core, "
-        "elsewhere within the larger of 20 %\nand twice the spread; p99 within 30 %; requests "
-        "an operation within 1 %.\n\n";
+    out += "\n## Missed\n\nPromised: " + promised(suite.tolerance) + "\n\n";
     out += rows(accuracy, true, [](const Verdict& v) { return !v.ok && !v.calibration; });
     out += "\n## By group\n\nThroughput and mean latency of predicted cells.\n\n" +
            summary_rows(accuracy);
@@ -152,10 +191,16 @@ std::string markdown(const std::string& suite,
                                change.right_direction ? "" : " wrong direction");
         }
     }
-    out += "\n## Predicted cells\n\n" +
-           rows(accuracy, false, [&](const Verdict& v) { return !v.calibration && !is_count(v); });
+    out += "\n## Predicted cells\n\n" + rows(accuracy, false, [&](const Verdict& v) {
+               return !v.calibration && !is_count(v) && !is_phase(v);
+           });
     out += "\n## Requests of each operation\n\n" +
            rows(accuracy, false, [&](const Verdict& v) { return !v.calibration && is_count(v); });
+    if (suite.tolerance) {
+        out +=
+            "\n## Phases of requests\n\nWith what recording them costs.\n\n" +
+            rows(accuracy, false, [&](const Verdict& v) { return !v.calibration && is_phase(v); });
+    }
     out += "\n## Cells of calibration\n\n" +
            rows(accuracy, false, [](const Verdict& v) { return v.calibration; });
     return out;

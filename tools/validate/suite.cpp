@@ -13,9 +13,30 @@ void bind(config::Map& map, Part& part) {
     map.field("set", part.set, "settings, each key.path=value");
 }
 
+void bind(config::Map& map, Tolerance& tolerance) {
+    const config::Percent none{0};
+    const config::Percent most{10};
+    map.field("throughput", tolerance.throughput, none, most, "error of throughputs");
+    map.field("latency", tolerance.latency, none, most, "error of mean latencies");
+    map.field("p99", tolerance.p99, none, most, "error of 99th percentiles");
+    map.field("count", tolerance.count, none, most, "error of requests for each operation");
+    map.field("phase", tolerance.phase, none, most, "error of phases of requests");
+    map.field("phase_least",
+              tolerance.phase_least,
+              sim::Time(),
+              sim::Time::from_seconds(1),
+              "the same, where this is more");
+}
+
 void bind(config::Map& map, Suite& suite) {
+    using Machine = Suite::Machine;
     map.field("schema_version", suite.schema_version, 1, 1, "version of this format");
     map.field("name", suite.name, "of the suite");
+    map.field("machine",
+              suite.machine,
+              {{"here", Machine::here}, {"guest", Machine::guest}},
+              "where cells are measured: here, or in the guest of kernel-ref/guest");
+    map.section("tolerance", suite.tolerance, "how far from the measured the simulated may be");
     map.field("base", suite.base, "scenario that all cells begin with");
     map.field("rounds", suite.rounds, 1, 100, "times that the whole matrix is measured");
     map.field("groups", suite.groups, "group of the cells that have a part, by part");

@@ -4,6 +4,7 @@
 #include "config/units.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,19 +15,33 @@ struct Part {
     std::vector<std::string> set;  ///< key.path=value
 };
 
+/// How far from what was measured the simulation may be.
+struct Tolerance {
+    config::Percent throughput{0.15};
+    config::Percent latency{0.15};  ///< of means
+    config::Percent p99{0.30};
+    config::Percent count{0.01};  ///< requests of each operation
+    config::Percent phase{0.20};  ///< of requests' mean phases; or the following, if that is more
+    sim::Time phase_least = sim::Time::from_ns(500);
+};
+
 /// A matrix of scenarios, each a choice of parts on top of one scenario.
 struct Suite {
     unsigned schema_version = 1;
     std::string name;
-    config::File base;  ///< scenario that all cells begin with
+    enum class Machine { here, guest };
+    Machine machine = Machine::here;  ///< where cells are measured
+    config::File base;                ///< scenario that all cells begin with
     unsigned rounds = 5;
     std::map<std::string, std::string> groups;  ///< by part: the group of cells that have it
+    std::optional<Tolerance> tolerance;  ///< of all cells; else by group, as promised for mounts
     std::map<std::string, Part> parts;
     std::vector<std::string> calibration;  ///< cells whose like the host profile was made from
     std::vector<std::string> predicted;    ///< all others
 };
 
 void bind(config::Map& map, Part& part);
+void bind(config::Map& map, Tolerance& tolerance);
 void bind(config::Map& map, Suite& suite);
 
 /// One cell: part names in the order of the suite's line.
