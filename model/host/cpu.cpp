@@ -37,6 +37,9 @@ Thread::~Thread() {
 }
 
 bool Thread::Run::await_ready() const noexcept {
+    if (!now_) {
+        return true;
+    }
     const bool at_once = thread_.debt_ == Time() && thread_.state_ == State::running &&
                          !(thread_.to_user_ && thread_.core_->make_way_);
     thread_.to_user_ = thread_.to_user_ && !at_once;
@@ -128,6 +131,14 @@ Core::GroupEntity& Core::group_of(const Thread& thread) {
     return groups_[apart ? static_cast<std::size_t>(thread.group()) : 0];
 }
 
+/// Until when threads have run, as their queues count. Once the running thread is to be preempted
+/// the kernel does not look at the clock again before it is (rq_clock_skip_update()): what the
+/// thread still does in the kernel counts as the next one's.
+Time Core::queue_time() const {
+    const bool skips = cpu_.profile().scheduler.fair == SchedulerConfig::Fair::cfs;
+    return make_way_ && skips ? marked_ : cpu_.engine().now();
+}
+
 void Core::enqueue_fair(Thread& thread) {
     const Time now = cpu_.engine().now();
     GroupEntity& group = group_of(thread);
@@ -138,7 +149,7 @@ void Core::enqueue_fair(Thread& thread) {
 }
 
 void Core::dequeue_fair(Thread& thread, bool sleeps) {
-    const Time now = cpu_.engine().now();
+    const Time now = queue_time();
     GroupEntity& group = group_of(thread);
     if (thread.delayed()) {
         group.threads->dequeue_delayed(thread, now);
@@ -151,7 +162,7 @@ void Core::dequeue_fair(Thread& thread, bool sleeps) {
 }
 
 void Core::run_fair(Thread& thread) {
-    const Time now = cpu_.engine().now();
+    const Time now = queue_time();
     GroupEntity& group = group_of(thread);
     group.threads->run(thread, now);
     root_->run(group, now);
@@ -159,7 +170,7 @@ void Core::run_fair(Thread& thread) {
 
 // Whoever sleeps in debt and is picked has paid it back: it leaves now.
 Thread* Core::pick() {
-    const Time now = cpu_.engine().now();
+    const Time now = queue_time();
     while (root_->size() > 0) {
         auto& group = static_cast<GroupEntity&>(root_->pick(now));
         if (group.delayed()) {
@@ -200,12 +211,13 @@ void Core::give(Thread& thread) {
     plan();
 }
 
-void Core::enqueue(Thread& thread, bool may_preempt) {
+void Core::enqueue(Thread& thread, bool may_preempt, Time later) {
     thread.core_ = this;
     thread.state_ = Thread::State::runnable;
     ++load_;
     enqueue_fair(thread);
     make_way_ = make_way_ || (may_preempt && preempts(thread));
+    marked_ = cpu_.engine().now() + later;
     if (computing_) {
         plan();  // the current thread is preempted, or its slice now has an end
     }
@@ -219,25 +231,26 @@ void Core::release(bool sleeps) {
 }
 
 void Core::reschedule() {
-    const Time now = cpu_.engine().now();
+    const Time counted = queue_time();
     Thread* const previous = current_;
     computing_ = false;
-    make_way_ = false;
     cancel();
     Thread* const next = pick();
     if (next == previous && next != nullptr) {
+        make_way_ = false;
         plan();
         return;
     }
     if (previous->state_ == Thread::State::running) {
         previous->state_ = Thread::State::runnable;
     }
-    group_of(*previous).threads->stop(now);
-    root_->stop(now);
+    group_of(*previous).threads->stop(counted);
+    root_->stop(counted);
     current_ = nullptr;
     if (next == nullptr) {
-        idle_since_ = now;
-        busy_.set(now, 0);
+        make_way_ = false;
+        idle_since_ = cpu_.engine().now();
+        busy_.set(idle_since_, 0);
         return;
     }
     dispatch(*next);
@@ -251,6 +264,7 @@ void Core::dispatch(Thread& next) {
         next.charge(cpu_.costs().block);
     }
     run_fair(next);
+    make_way_ = false;
     plan();
 }
 
@@ -425,8 +439,10 @@ Core& Cpu::place(const Thread& thread) const {
 void Cpu::wake(Thread& thread) {
     // Whoever is still queued goes on where it is.
     Core& core = thread.delayed() ? *thread.core_ : place(thread);
+    Time later;  // the queues look at the clock
     if (active_ != nullptr && active_ != &thread) {
         active_->charge_unpreemptible(wake_cost(core));
+        later = std::max(Time(), active_->debt_ - profile_.scheduler.cfs.skipped);
     }
     if (core.idle()) {
         core.give(thread);
@@ -434,7 +450,7 @@ void Cpu::wake(Thread& thread) {
         // Simplified: who wakes from another core lets the running thread run on. The kernel marks
         // it to be preempted on its next return to user mode, but sends no interrupt.
         const bool here = active_ == nullptr || active_->core_ == &core;
-        core.enqueue(thread, here && profile_.scheduler.wakeup_preemption);
+        core.enqueue(thread, here && profile_.scheduler.wakeup_preemption, later);
     }
 }
 

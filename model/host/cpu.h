@@ -58,6 +58,10 @@ class Thread final : private sim::Waiter, private FairEntity {
     /// waits for its end.
     Run run_in_kernel();
 
+    /// `co_await thread.might_sleep()`: the kernel is about to wait for something, and where it
+    /// preempts voluntarily, this is a point as above. What is waited for may have come then.
+    Run might_sleep();
+
     /// `co_await thread.sleep(queue)`: in the queue from now on, off the core once the charged
     /// costs are paid, back on a core after a wake-up. Check again what was waited for.
     class Sleep;
@@ -144,12 +148,14 @@ class Core final : private sim::Timer {
     };
 
     GroupEntity& group_of(const Thread& thread);
-    void give(Thread& thread);                       // the core is idle
-    void enqueue(Thread& thread, bool may_preempt);  // the core is busy
+    void give(Thread& thread);  // the core is idle
+    /// The core is busy; for its queues it happens `later`.
+    void enqueue(Thread& thread, bool may_preempt, sim::Time later);
     void enqueue_fair(Thread& thread);
     void dequeue_fair(Thread& thread, bool sleeps);
     void run_fair(Thread& thread);
     Thread* pick();
+    sim::Time queue_time() const;
     bool preempts(Thread& woken);
     void release(bool sleeps);  // the current thread leaves
     void reschedule();          // whoever is to run next, perhaps the current thread again
@@ -171,6 +177,7 @@ class Core final : private sim::Timer {
     sim::Time next_interruption_;
     bool computing_ = false;
     bool make_way_ = false;  // the current thread is to be preempted
+    sim::Time marked_;       // ... which was last decided then
     sim::TimeAverage busy_;
 };
 
@@ -229,7 +236,7 @@ class Cpu {
 
 class Thread::Run {
   public:
-    explicit Run(Thread& thread) : thread_(thread) {}
+    explicit Run(Thread& thread, bool now = true) : thread_(thread), now_(now) {}
 
     bool await_ready() const noexcept;
     void await_suspend(std::coroutine_handle<> handle);
@@ -238,6 +245,7 @@ class Thread::Run {
 
   private:
     Thread& thread_;
+    bool now_;  // else there is nothing to wait for
 };
 
 class Thread::Sleep {
@@ -287,6 +295,13 @@ inline Thread::Run Thread::return_to_user() {
 inline Thread::Run Thread::run_in_kernel() {
     must_pay_ = debt_;
     return Run(*this);
+}
+
+inline Thread::Run Thread::might_sleep() {
+    const bool preemptible =
+        cpu_.profile().scheduler.preemption == SchedulerConfig::Preemption::voluntary &&
+        core_ != nullptr && core_->make_way_;
+    return preemptible ? return_to_user() : Run(*this, false);
 }
 
 inline Thread::Run Thread::come_back() {

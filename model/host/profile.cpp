@@ -232,6 +232,12 @@ void bind(config::Map& map, CfsConfig& c) {
               Time(),
               1_s,
               "how much more than the woken one the running one must have run to be preempted");
+    map.field(
+        "skipped",
+        c.skipped,
+        Time(),
+        1_ms,
+        "what is left of a wake-up when the woken one's time begins to count, if it preempts");
 }
 
 void bind(config::Map& map, SchedulerConfig& c) {
@@ -246,6 +252,12 @@ void bind(config::Map& map, SchedulerConfig& c) {
     map.section("cfs", c.cfs, "tunables of cfs");
     map.check(!map.given("cfs") || c.fair == Fair::cfs, "cfs", "is for fair: cfs");
     map.field("turn", c.turn, Time(), 1_s, "how long equals run before they change places");
+    using Preemption = SchedulerConfig::Preemption;
+    map.field("preemption",
+              c.preemption,
+              {{"none", Preemption::none}, {"voluntary", Preemption::voluntary}},
+              "where a thread in the kernel is preempted: at its return to user mode, or also when "
+              "it is about to wait");
     map.field("wakeup_preemption",
               c.wakeup_preemption,
               "a woken thread preempts the one that runs on its core");

@@ -148,10 +148,14 @@ struct Costs {
 
 struct SchedulerConfig {
     enum class Fair { eevdf, cfs };
+    enum class Preemption { none, voluntary };
     Fair fair = Fair::eevdf;         ///< how the fair class picks: since Linux 6.6, or before
     sim::Time base_slice = 2800_us;  // kernel/sched/fair.c, 8 CPUs and more
     CfsConfig cfs;                   ///< instead of base_slice
     sim::Time turn;                  ///< measured: how long equals run before they change places
+    /// Where a thread in the kernel makes way for one that preempts it: at its return to user mode
+    /// only, or also when it is about to wait.
+    Preemption preemption = Preemption::none;
     bool wakeup_preemption = false;  ///< a woken thread preempts the one that runs on its core
     /// Threads of the application, of the daemon and of the kernel share a core as three groups, as
     /// programs of different sessions do; else as equals.

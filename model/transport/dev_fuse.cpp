@@ -49,6 +49,7 @@ sim::Task<std::int32_t> DevFuse::call(Thread& thread, Call& call) {
         co_return call.error;
     }
     handed_over(thread, call);
+    co_await thread.might_sleep();
     while (!call.finished()) {
         co_await thread.sleep(call.done());
     }
@@ -77,6 +78,7 @@ sim::Task<std::int32_t> DevFuse::call_background(Thread& thread, Call& call) {
 }
 
 sim::Task<> DevFuse::wait_for(Thread& thread, Call& call) {
+    co_await thread.might_sleep();
     while (!call.finished()) {
         co_await thread.sleep(call.done());
     }

@@ -100,6 +100,10 @@ sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, 
                 co_await fetch(thread, inode, {page, 1, Readahead::none}, false);
                 continue;
             }
+            co_await thread.might_sleep();
+            if (fetching(inode, page) == nullptr) {
+                continue;
+            }
             co_await thread.sleep(on_its_way->arrived);
             thread.charge(waited ? Time() : costs().fuse_resume);
             waited = true;
@@ -365,6 +369,9 @@ sim::Task<> Mount::flush_dirty(Thread& thread, Inode& inode, bool wait) {
                       times(rest(costs().writeback_page, costs().fuse_page_write), count) +
                       thread.cpu().memory().pages(count));
         co_await send(thread, exchange, &Mount::written_back);
+    }
+    if (wait) {
+        co_await thread.might_sleep();
     }
     while (wait && inode.writing_back > 0) {
         co_await thread.sleep(writeback_done_);

@@ -135,6 +135,32 @@ TEST_CASE("a woken thread preempts its waker from the moment that it has run les
     }
 }
 
+TEST_CASE("voluntary preemption: who is about to wait makes way for whom it has woken", "[exact]") {
+    using Preemption = host::SchedulerConfig::Preemption;
+    const Preemption preemption = GENERATE(Preemption::none, Preemption::voluntary);
+    const Time first = GENERATE(6_us, 20_us);  // as above: 6 us do not preempt
+    host::HostProfile profile = validation::paper_host(1);
+    profile.scheduler.wakeup_preemption = true;
+    profile.scheduler.preemption = preemption;
+    Bell bell(profile);
+    bell.sleeper_first = 5_us;
+    Time waits;
+    const auto wake = [&]() -> Task<> {
+        co_await bell.waker.run(first);
+        bell.queue.wake_one();
+        co_await bell.waker.might_sleep();
+        waits = bell.sim.engine.now();
+        bell.waker.exit();
+    };
+    bell.sim.engine.spawn("sleeper", bell.sleep());
+    bell.sim.engine.spawn("waker", wake());
+    bell.sim.engine.run();
+    const bool makes_way = preemption == Preemption::voluntary && first == 20_us;
+    const Time rings = 8_us + 2_us + first;
+    CHECK(waits == rings + (makes_way ? 2_us + 10_us + 2_us : Time()));
+    CHECK(bell.sleeper_ended == rings + 2_us + 10_us);
+}
+
 TEST_CASE("a thread that has never run is owed nothing and does not preempt", "[exact]") {
     host::HostProfile profile = validation::paper_host(1);
     profile.scheduler.wakeup_preemption = true;
