@@ -1,8 +1,11 @@
 #include "daemon/session.h"
 
+#include "daemon/library.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace fusesim::daemon {
 
@@ -101,8 +104,12 @@ sim::Task<> Session::loop(Worker& worker) {
 
 sim::Task<> Session::serve(Worker& worker, const Taken& taken) {
     host::Thread& thread = *worker.thread;
-    if (!file_system_.includes_library()) {
-        thread.charge(dev_.library_time(worker.fd), host::Work::user);
+    const host::Costs& costs = dev_.cpu().costs();
+    const bool computes = !file_system_.includes_library();
+    // The transport's own library has one figure for all; libfuse's depends on the request.
+    const std::optional<Time> own = dev_.library_time(worker.fd);
+    if (computes && (own || taken.kind != Taken::Kind::request)) {
+        thread.charge(own.value_or(library_time_of_forget(costs)), host::Work::user);
     }
     if (taken.kind == Taken::Kind::forget || taken.kind == Taken::Kind::batch_forget) {
         file_system_.forget(thread, taken.forgets.size());
@@ -111,11 +118,18 @@ sim::Task<> Session::serve(Worker& worker, const Taken& taken) {
         co_return;
     }
     auto& call = static_cast<transport::Call&>(*taken.request);
+    if (computes && !own) {
+        thread.charge(std::max(Time(), library_time(costs, call) - costs.libfuse_loop),
+                      host::Work::user);
+    }
     const Time began = thread.cpu().engine().now();
     station_.arrive(began);
     station_.begin_service(began, began);
     co_await file_system_.handle(thread, call);
     co_await dev_.reply(thread, worker.fd, call);
+    if (computes && !own) {
+        thread.charge(costs.libfuse_loop, host::Work::user);
+    }
     station_.depart(thread.cpu().engine().now(), began, began);
 }
 

@@ -16,7 +16,7 @@ using transport::Call;
 
 namespace {
 
-/// Bytes of one entry of a reply to READDIR; names in our workloads are about that long.
+/// Bytes of one entry of a recorded reply to READDIR; names in our workloads are about that long.
 constexpr std::uint32_t entry_bytes = fuse::dirent_bytes(8);
 constexpr std::uint32_t entry_plus_bytes = fuse::direntplus_bytes(8);
 
@@ -30,11 +30,13 @@ StackFs::StackFs(const host::LowerCosts& lower, lower::Ext4* disk, std::uint64_t
 
 Time StackFs::entries(const Call& call) const {
     const bool plus = call.opcode == Opcode::readdirplus;
-    const std::uint32_t count =
-        (call.reply_bytes - fuse::out_header_bytes) / (plus ? entry_plus_bytes : entry_bytes);
-    const Time each =
-        lower_.readdir_entry + (plus ? lower_.lookup + lower_.stat + lower_.close_path : Time());
-    return lower_.readdir + each * count;
+    const std::uint32_t count = call.entries != 0 ? call.entries
+                                                  : (call.reply_bytes - fuse::out_header_bytes) /
+                                                        (plus ? entry_plus_bytes : entry_bytes);
+    const Time known = lower_.lookup + lower_.stat + lower_.close_path;
+    // Having given the last name, it looks whether there are more.
+    return lower_.readdir * (call.lists_last ? 2 : 1) + lower_.readdir_entry * count +
+           known * (plus ? count - call.dots : 0);
 }
 
 Time StackFs::on_core(const Call& call, const host::Memory& memory) const {
@@ -44,6 +46,8 @@ Time StackFs::on_core(const Call& call, const host::Memory& memory) const {
                                          : lower_.lookup + lower_.stat + lower_.close_path;
         case Opcode::getattr:
             return lower_.stat;
+        case Opcode::setattr:
+            return lower_.utimens + lower_.stat;
         case Opcode::open:
             return lower_.open;
         case Opcode::release:

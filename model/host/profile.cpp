@@ -104,6 +104,30 @@ constexpr Cost<VfsCosts> vfs_costs[] = {
     {"fsync", &VfsCosts::fsync, "fsync(2) of a clean file: FSYNC"},
 };
 
+constexpr Cost<LibraryCosts> library_costs[] = {
+    {"lookup", &LibraryCosts::lookup, "LOOKUP of a name that exists"},
+    {"lookup_missing", &LibraryCosts::lookup_missing, "... that does not"},
+    {"forget", &LibraryCosts::forget, "FORGET"},
+    {"getattr", &LibraryCosts::getattr, "GETATTR"},
+    {"setattr", &LibraryCosts::setattr, "SETATTR"},
+    {"mkdir", &LibraryCosts::mkdir, "MKDIR"},
+    {"unlink", &LibraryCosts::unlink, "UNLINK"},
+    {"rmdir", &LibraryCosts::rmdir, "RMDIR"},
+    {"open", &LibraryCosts::open, "OPEN"},
+    {"read", &LibraryCosts::read, "READ"},
+    {"write", &LibraryCosts::write, "WRITE"},
+    {"release", &LibraryCosts::release, "RELEASE"},
+    {"fsync", &LibraryCosts::fsync, "FSYNC"},
+    {"flush", &LibraryCosts::flush, "FLUSH"},
+    {"opendir", &LibraryCosts::opendir, "OPENDIR, fixed"},
+    {"opendir_entry", &LibraryCosts::opendir_entry, "... of the null file system, per entry"},
+    {"readdir", &LibraryCosts::readdir, "READDIR and READDIRPLUS, fixed"},
+    {"readdir_entry", &LibraryCosts::readdir_entry, "READDIR, per entry"},
+    {"readdirplus_entry", &LibraryCosts::readdirplus_entry, "READDIRPLUS, per entry"},
+    {"releasedir", &LibraryCosts::releasedir, "RELEASEDIR"},
+    {"create", &LibraryCosts::create, "CREATE"},
+};
+
 constexpr Cost<LowerCosts> lower_costs[] = {
     {"lookup", &LowerCosts::lookup, "openat(2) with O_PATH of a name that exists"},
     {"lookup_missing", &LowerCosts::lookup_missing, "... of a name that does not"},
@@ -111,6 +135,7 @@ constexpr Cost<LowerCosts> lower_costs[] = {
     {"open", &LowerCosts::open, "openat(2) through /proc/self/fd"},
     {"create", &LowerCosts::create, "openat(2) with O_CREAT and O_EXCL"},
     {"close", &LowerCosts::close, "close(2) of an open file"},
+    {"utimens", &LowerCosts::utimens, "utimensat(2) through /proc/self/fd"},
     {"close_path", &LowerCosts::close_path, "close(2) of an O_PATH descriptor"},
     {"close_unlinked", &LowerCosts::close_unlinked, "close(2) that frees an unlinked file"},
     {"unlink", &LowerCosts::unlink, "unlinkat(2) while a descriptor is held"},
@@ -143,6 +168,9 @@ constexpr Cost<Costs> plain_costs[] = {
     {"fuse_submit", &Costs::fuse_submit, "caller: VFS entry to request on the pending queue"},
     {"fuse_read", &Costs::fuse_read, "daemon: fixed part of read(2) of /dev/fuse"},
     {"fuse_reply", &Costs::fuse_reply, "daemon: fixed part of writev(2) of the reply"},
+    {"fuse_reply_args",
+     &Costs::fuse_reply_args,
+     "... more, if the reply is more than a header (data that are read count as pages)"},
     {"fuse_resume", &Costs::fuse_resume, "caller: from running again to its return"},
     {"fuse_page", &Costs::fuse_page, "per 4 KiB page that is read, beyond copy"},
     {"fuse_page_submit", &Costs::fuse_page_submit, "of fuse_page: the caller before it sleeps"},
@@ -160,16 +188,21 @@ constexpr Cost<Costs> plain_costs[] = {
      &Costs::write_through_page,
      "per page, for cached_write_page and fuse_page_write"},
     {"odirect_read", &Costs::odirect_read, "caller: pread(2) with O_DIRECT alone, for direct_read"},
+    {"dirty_page", &Costs::dirty_page, "caller: ... per page in the cache, but clean, more"},
+    {"dirty_file", &Costs::dirty_file, "caller: ... into a file without dirty pages, more"},
     {"writeback_page", &Costs::writeback_page, "per page written back, for fuse_page_write"},
     {"drop_page", &Costs::drop_page, "per clean page dropped from the cache"},
-    {"buffered_read", &Costs::buffered_read, "caller: pread(2) of pages not in the cache"},
+    {"cached_read", &Costs::cached_read, "caller: pread(2) from the page cache, fixed"},
+    {"buffered_read", &Costs::buffered_read, "caller: ... of pages not in the cache, more"},
     {"readahead_page", &Costs::readahead_page, "per page read into the cache, for fuse_page"},
     {"block_request", &Costs::block_request, "block layer and driver, of one request to a device"},
     {"libfuse_request", &Costs::libfuse_request, "user time of the library per request"},
+    {"libfuse_loop", &Costs::libfuse_loop, "... of that, after the reply"},
     {"libfuse_mt", &Costs::libfuse_mt, "what the multi-threaded loop adds per request"},
     {"recorder_queue",
      &Costs::recorder_queue,
      "what `fusesim record` adds until the daemon has it"},
+    {"recorder_processing", &Costs::recorder_processing, "... until the daemon replies"},
     {"recorder_reply", &Costs::recorder_reply, "... from the reply until the caller runs again"},
     {"cold_path",
      &Costs::cold_path,
@@ -180,6 +213,10 @@ constexpr Cost<Costs> plain_costs[] = {
 
 void bind(config::Map& map, VfsCosts& costs) {
     bind_times(map, costs, vfs_costs);
+}
+
+void bind(config::Map& map, LibraryCosts& costs) {
+    bind_times(map, costs, library_costs);
 }
 
 void bind(config::Map& map, LowerCosts& costs) {
@@ -207,6 +244,7 @@ void bind(config::Map& map, Costs& c) {
     bind_times(map, c, plain_costs);
     map.section("uring", c.uring, "requests through io_uring; absent where not measured");
     map.section("vfs", c.vfs, "calls on a mount, for their caller, beyond their requests");
+    map.section("library", c.library, "library and null file system, by request");
     map.section("lower", c.lower, "calls on the file system below a daemon, by its name");
     map.section("idle_exit",
                 c.idle_exit,

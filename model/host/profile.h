@@ -54,6 +54,31 @@ struct VfsCosts {
     sim::Time fsync;              ///< FSYNC of a clean file
 };
 
+/// What the library and a null file system compute for each kind of request, in user mode.
+struct LibraryCosts {
+    sim::Time lookup;          ///< of a name that exists
+    sim::Time lookup_missing;  ///< ... that does not
+    sim::Time forget;
+    sim::Time getattr;
+    sim::Time setattr;
+    sim::Time mkdir;
+    sim::Time unlink;
+    sim::Time rmdir;
+    sim::Time open;
+    sim::Time read;
+    sim::Time write;
+    sim::Time release;
+    sim::Time fsync;
+    sim::Time flush;
+    sim::Time opendir;        ///< fixed
+    sim::Time opendir_entry;  ///< ... of the null file system, per entry
+    sim::Time readdir;        ///< fixed, READDIRPLUS too
+    sim::Time readdir_entry;  ///< ... per entry
+    sim::Time readdirplus_entry;
+    sim::Time releasedir;
+    sim::Time create;
+};
+
 /// What calls on the file system below a daemon cost, entry and exit included.
 struct LowerCosts {
     sim::Time lookup;          ///< openat(O_PATH) of a name that exists
@@ -62,6 +87,7 @@ struct LowerCosts {
     sim::Time open;            ///< openat() through /proc/self/fd
     sim::Time create;          ///< openat(O_CREAT | O_EXCL)
     sim::Time close;           ///< of such a descriptor
+    sim::Time utimens;         ///< utimensat() through /proc/self/fd
     sim::Time close_path;      ///< of an O_PATH descriptor
     sim::Time close_unlinked;  ///< of the last descriptor of an unlinked file
     sim::Time unlink;          ///< while a descriptor is held
@@ -111,6 +137,7 @@ struct Costs {
     sim::Time fuse_submit;             ///< caller: from VFS entry to the request on pending
     sim::Time fuse_read;               ///< daemon: fixed part of read(2) on /dev/fuse
     sim::Time fuse_reply;              ///< daemon: fixed part of writev(2) on /dev/fuse
+    sim::Time fuse_reply_args;         ///< ... more, if the reply is more than a header
     sim::Time fuse_resume;             ///< caller: from running again to its return to user mode
     sim::Time fuse_page;               ///< per 4 KiB page that is read, beyond the copy; of which
     sim::Time fuse_page_submit;        ///< ... the caller, before it sleeps
@@ -126,8 +153,11 @@ struct Costs {
     sim::Time write_through;           ///< caller: write-through pwrite(2); replaces cached_write
     sim::Time write_through_page;      ///< per page; replaces cached_write_page and fuse_page_write
     sim::Time odirect_read;    ///< caller: pread(2) with O_DIRECT alone; replaces direct_read
+    sim::Time dirty_page;      ///< ... per page that is in the cache, but clean, more
+    sim::Time dirty_file;      ///< ... into a file without dirty pages, more
     sim::Time writeback_page;  ///< per page written back; replaces fuse_page_write
     sim::Time drop_page;       ///< per clean page dropped from the cache
+    sim::Time cached_read;     ///< caller: pread(2) from the page cache, fixed
     sim::Time buffered_read;   ///< caller: pread(2) of pages that are missing, fixed
     sim::Time readahead_page;  ///< per page read into the cache; replaces fuse_page
     std::optional<UringCosts> uring;  ///< absent: not measured
@@ -135,10 +165,13 @@ struct Costs {
     std::map<std::string, LowerCosts> lower;  ///< by file system
     sim::Time block_request;                  ///< block layer and driver, of one request
     sim::Time libfuse_request;                ///< user time per request in the library
+    sim::Time libfuse_loop;                   ///< ... of that, after the reply
+    std::optional<LibraryCosts> library;      ///< by request, instead of libfuse_request
     sim::Time libfuse_mt;                     ///< what the multi-threaded loop adds per request
-    sim::Time recorder_queue;  ///< what recording adds to a request until the daemon has it
-    sim::Time recorder_reply;  ///< ... from the reply until its caller runs again
-    sim::Time cold_path;       ///< kernel and daemon, on a core that had idled, beyond cold_start
+    sim::Time recorder_queue;       ///< what recording adds to a request until the daemon has it
+    sim::Time recorder_processing;  ///< ... until the daemon replies
+    sim::Time recorder_reply;       ///< ... from the reply until its caller runs again
+    sim::Time cold_path;  ///< kernel and daemon, on a core that had idled, beyond cold_start
 
     sim::Time copy_time(std::uint64_t bytes) const { return time_by_size(copy, bytes); }
 
@@ -195,6 +228,7 @@ void bind(config::Map& map, IdleExit& row);
 void bind(config::Map& map, IdleCost& row);
 void bind(config::Map& map, SizeCost& point);
 void bind(config::Map& map, VfsCosts& costs);
+void bind(config::Map& map, LibraryCosts& costs);
 void bind(config::Map& map, LowerCosts& costs);
 void bind(config::Map& map, UringCosts& costs);
 void bind(config::Map& map, Costs& costs);

@@ -128,6 +128,7 @@ vfs::MountSettings mount_settings(const MountConfig& mount,
     settings.keep_cache = *mount.keep_cache;
     settings.writeback_cache = *mount.writeback_cache;
     settings.passthrough = mount.passthrough;
+    settings.knows_capabilities = !stacked;  // else its own layout has asked
     settings.max_write = static_cast<std::uint32_t>(mount.max_write.count);
     settings.max_pages = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
         mount.max_write.count / fuse::kernel_page_bytes, 1, kernel.max_max_pages));
@@ -491,6 +492,7 @@ void settle(Scenario& scenario) {
     }
     if (!scenario.workload.recorder.value_or(false)) {
         scenario.host->costs.recorder_queue = Time();
+        scenario.host->costs.recorder_processing = Time();
         scenario.host->costs.recorder_reply = Time();
     }
 }

@@ -182,12 +182,14 @@ void DevFuse::charge_reply(Thread& worker, const Call& call) {
             worker.charge(costs.syscall * 2);
             copied = config_.splice_move ? fuse::out_header_bytes : copied;
         }
+    } else if (copied > fuse::out_header_bytes) {
+        worker.charge(costs.fuse_reply_args);
     }
     worker.charge(costs.copy_time(copied));
 }
 
 sim::Task<> DevFuse::reply(Thread& worker, Fd fd, Call& call) {
-    co_await worker.run();
+    co_await worker.run(cpu_.costs().recorder_processing);
     call.replied = now().ps();
     charge_reply(worker, call);
     const fuse::Replied found =

@@ -37,6 +37,9 @@ class Call final : public fuse::Request, private fuse::Completion {
         error_reply = 0;
         payload_pages = 0;
         subject = 0;
+        entries = 0;
+        dots = 0;
+        lists_last = false;
     }
 
     bool finished() const { return has(fuse::Flag::finished); }
@@ -49,6 +52,9 @@ class Call final : public fuse::Request, private fuse::Completion {
     std::uint32_t reply_bytes = 16;   ///< length of the answer, header included
     std::uint64_t subject = 0;        ///< node that the name in the request stands for; 0: none
     std::uint32_t payload_pages = 0;  ///< data pages copied page by page, either way
+    std::uint32_t entries = 0;        ///< names in the answer; of OPENDIR, in the directory
+    std::uint32_t dots = 0;           ///< ... of which "." and ".."
+    bool lists_last = false;          ///< the last name is among them
     /// Where a request that nobody waits for is counted once it has ended.
     RequestStatistics* count_in = nullptr;
     /// Runs in the daemon's context after all else, e.g. to free the call; may be null.

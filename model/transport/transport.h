@@ -8,6 +8,7 @@
 #include "transport/request_statistics.h"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace fusesim::transport {
@@ -50,8 +51,8 @@ class Transport {
     virtual void close(Fd fd) = 0;
     /// The next message: sleeps until there is one. `failed` ends the worker.
     virtual sim::Task<fuse::Taken> receive(host::Thread& worker, Fd fd) = 0;
-    /// The library's own work on a request that came there.
-    virtual sim::Time library_time(Fd) const { return cpu().costs().libfuse_request; }
+    /// The library's own work on a request that came there, unless that is libfuse's.
+    virtual std::optional<sim::Time> library_time(Fd) const { return std::nullopt; }
 
     /// The answer; the call may be gone afterwards.
     virtual sim::Task<> reply(host::Thread& worker, Fd fd, Call& call) = 0;

@@ -41,7 +41,7 @@ std::vector<Post> Uring::posts() const {
     return posts;
 }
 
-Time Uring::library_time(Fd fd) const {
+std::optional<Time> Uring::library_time(Fd fd) const {
     return fd < first_ ? DevFuse::library_time(fd) : ring_costs().daemon;
 }
 

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace fusesim::transport {
@@ -26,7 +27,7 @@ class Uring final : public DevFuse {
           const UringConfig& config);
 
     std::vector<Post> posts() const override;
-    sim::Time library_time(Fd fd) const override;
+    std::optional<sim::Time> library_time(Fd fd) const override;
     /// Requests that have come on the queue: each is handled before the thread enters the kernel
     /// again.
     sim::Task<fuse::Taken> receive(host::Thread& worker, Fd fd) override;

@@ -54,6 +54,7 @@ Mount::Mount(transport::Transport& dev,
     : dev_(dev),
       kernel_(kernel),
       settings_(settings),
+      asked_capability_(settings.knows_capabilities),
       backing_(backing),
       disk_(disk),
       writeback_done_(dev.cpu().engine(), "the end of writeback") {
@@ -391,7 +392,11 @@ void Mount::prime(Inode& directory, std::uint64_t first, std::uint64_t count) {
 
 sim::Task<int> Mount::list(Thread& thread, Inode& directory) {
     thread.charge(costs().syscall + costs().vfs.opendir);
-    co_await ask(thread, Opcode::opendir, directory);
+    Exchange& opendir = take_exchange();
+    shape(opendir.call, Opcode::opendir, directory, 0);
+    opendir.call.entries = static_cast<std::uint32_t>(directory.names + 2);
+    co_await request(thread, opendir.call);
+    give_back(opendir);
 
     // "." and ".." come with the first reply; the last one is empty.
     std::uint64_t names = directory.names + 2;
@@ -400,6 +405,7 @@ sim::Task<int> Mount::list(Thread& thread, Inode& directory) {
     const std::uint32_t buffer =
         kernel_.readdir_fits_getdents ? getdents_bytes : fuse::kernel_page_bytes;
     bool first = true;
+    std::uint32_t dots = 2;  // to be listed
     for (bool more = true; more;) {
         const bool plus = settings_.readdirplus && (first || directory.advise_readdirplus);
         const std::uint64_t fit = fuse::entries_that_fit(buffer, mean_name, plus);
@@ -414,6 +420,10 @@ sim::Task<int> Mount::list(Thread& thread, Inode& directory) {
         Exchange& exchange = take_exchange();
         shape(exchange.call, plus ? Opcode::readdirplus : Opcode::readdir, directory, 0);
         exchange.call.size = buffer;
+        exchange.call.entries = static_cast<std::uint32_t>(count);
+        exchange.call.dots = dots;
+        exchange.call.lists_last = count > 0 && names == 0;
+        dots = 0;
         exchange.call.reply_bytes =
             fuse::out_header_bytes +
             static_cast<std::uint32_t>(count) *

@@ -28,6 +28,7 @@ struct MountSettings {
     std::uint32_t max_pages = 256;       ///< pages of one READ or WRITE
     std::uint64_t readahead_pages = 32;  ///< ra_pages
     bool cached_below = false;           ///< the daemon's file system keeps all data in memory, too
+    bool knows_capabilities = true;      ///< that there are none was answered before
     std::uint64_t dirty_limit = 8192;    ///< pages that may wait to be written, strict limit
     std::uint32_t protocol_minor = 45;
 };
@@ -129,6 +130,7 @@ class Mount final : public FileTree {
                             Inode& inode,
                             std::uint64_t offset,
                             std::uint64_t end);
+    sim::Task<> ask_capability(host::Thread& thread, Inode& inode);
     sim::Task<> write_direct(host::Thread& thread,
                              Inode& inode,
                              std::uint64_t offset,
@@ -187,6 +189,7 @@ class Mount final : public FileTree {
     transport::Transport& dev_;
     const fuse::KernelBehaviour& kernel_;
     MountSettings settings_;
+    bool asked_capability_;
     Backing* backing_;
     lower::Ext4* disk_;  // what the daemon's files lie on; null: memory
     std::vector<std::unique_ptr<Inode>> inodes_;

@@ -5,6 +5,7 @@
 #include "vfs/mount.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 namespace fusesim::vfs {
@@ -81,6 +82,7 @@ Fetch* Mount::fetching(Inode& inode, std::uint64_t page) const {
 
 sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, std::uint64_t end) {
     Inode& inode = *file.inode;
+    thread.charge(costs().cached_read);
     bool missed = false;
     bool waited = false;
     for (std::uint64_t page = first; page < end; ++page) {
@@ -257,6 +259,9 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
     thread.charge(costs().syscall);
     co_await inode.lock.lock(thread);
     const bool cached = !settings_.passthrough && !settings_.direct_io && !file.o_direct;
+    if (cached && !asked_capability_) {
+        co_await ask_capability(thread, inode);
+    }
     use(thread, inode, offset, offset + bytes, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
     if (settings_.passthrough) {
         co_await backing_->write(thread, inode.nodeid, offset, bytes);
@@ -271,6 +276,19 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
     inode.size = std::max<std::uint64_t>(inode.size, offset + bytes);
     inode.lock.unlock();
     co_await thread.return_to_user();
+}
+
+// security_inode_need_killpriv(): has the file a capability that a write takes away? A file system
+// without extended attributes says so once and for all.
+sim::Task<> Mount::ask_capability(Thread& thread, Inode& inode) {
+    asked_capability_ = true;
+    Exchange& exchange = take_exchange();
+    constexpr std::uint32_t name = sizeof "security.capability" - 1;
+    shape(exchange.call, Opcode::getxattr, inode, name);
+    exchange.call.error_reply = -ENOSYS;
+    exchange.call.reply_bytes = fuse::out_header_bytes;
+    co_await request(thread, exchange.call);
+    give_back(exchange);
 }
 
 sim::Task<> Mount::write_direct(Thread& thread,
@@ -323,7 +341,7 @@ sim::Task<> Mount::write_back(Thread& thread,
     if (attributes_stale(inode)) {
         co_await getattr(thread, inode);
     }
-    thread.charge(costs().cached_write);
+    thread.charge(costs().cached_write + (inode.dirty.empty() ? costs().dirty_file : Time()));
     // A page that is not wholly written must be read first, unless it lies beyond the end.
     const std::uint64_t first = offset / page_bytes;
     const std::uint64_t end = pages_of(offset + bytes);
@@ -336,9 +354,14 @@ sim::Task<> Mount::write_back(Thread& thread,
             }
         }
     }
+    const std::uint64_t cached_before = inode.cached.count();
     co_await fill_pages(thread, inode, offset, bytes, costs().cached_write_page);
     touch(inode);
-    dirty_pages_ += inode.dirty.add(first, end - first);
+    // Where memory is short, others may have left meanwhile.
+    const std::uint64_t new_pages = std::max(inode.cached.count(), cached_before) - cached_before;
+    const std::uint64_t dirtied = inode.dirty.add(first, end - first);
+    dirty_pages_ += dirtied;
+    thread.charge(times(costs().dirty_page, dirtied - std::min(dirtied, new_pages)));
     inode.cached.hold(first, end - first);
     // Dirty pages beyond the limit: the writer waits until enough of them are written.
     if (dirty_pages_ + writing_pages_ > settings_.dirty_limit) {
