@@ -30,6 +30,11 @@ double middle_mean(std::vector<double> values);
 /// What repeats of one measurement agree on.
 Figure agree(const std::vector<double>& repeats);
 
+/// From now on the clock counts instructions (kernel-ref/guest): the pace is always the same, there
+/// are no caches, and short looks are enough.
+void set_exact_clock();
+bool exact_clock();
+
 /// Nanoseconds of one tick of stamps::ticks(); measured once.
 double tick_ns();
 

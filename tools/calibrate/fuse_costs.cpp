@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -215,19 +216,32 @@ Pieces measure_pieces(NullMount& mount, int core, const Call& call, double secon
     return out;
 }
 
+namespace {
+
+/// How often this thread has gone to sleep so far.
+double own_sleeps() {
+    rusage usage{};
+    getrusage(RUSAGE_THREAD, &usage);
+    return static_cast<double>(usage.ru_nvcsw);
+}
+
+}  // namespace
+
 RoundTrip measure_round_trip(NullMount& mount, int core, const Call& call, double seconds) {
     pin(core);
     Caller caller(mount.file(), call);
     double calls = 0;
     RoundTrip out;
-    const double before = mount.sleeps();
+    const double before = mount.sleeps() + own_sleeps();
+    const double daemon_before = mount.cpu_ns();
     out.time = mean_time_of(
         [&] {
             caller();
             ++calls;
         },
         seconds);
-    out.sleeps = (mount.sleeps() - before) / calls;
+    out.daemon_cpu = (mount.cpu_ns() - daemon_before) / calls;
+    out.sleeps = (mount.sleeps() + own_sleeps() - before) / calls;
     return out;
 }
 

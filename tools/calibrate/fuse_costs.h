@@ -33,10 +33,13 @@ struct Pieces {
 /// The same core for application and daemon. `mount` must be stamped and on `core`.
 Pieces measure_pieces(NullMount& mount, int core, const Call& call, double seconds);
 
-/// What one call takes and what the daemon does meanwhile.
+/// What one call takes, and how often one of the two goes to sleep meanwhile.
 struct RoundTrip {
-    double time = 0;    ///< nanoseconds, mean
-    double sleeps = 0;  ///< of the daemon; without any, it found the next request waiting
+    double time = 0;  ///< nanoseconds, mean
+    /// A daemon that does not found the next request waiting; a caller that does not was preempted
+    /// when it was about to wait, and found its answer there.
+    double sleeps = 0;
+    double daemon_cpu = 0;  ///< nanoseconds of the daemon on its core, as the kernel counts them
 };
 
 /// As above without stamps, of a daemon with one thread.

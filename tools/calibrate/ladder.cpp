@@ -2,10 +2,10 @@
 
 #include "copy.h"
 #include "fuse_costs.h"
+#include "library.h"
 #include "lower.h"
 #include "null_mount.h"
 #include "ring.h"
-#include "stamps.h"
 #include "vfs.h"
 #include "wake.h"
 
@@ -48,6 +48,12 @@ struct Mounts {
         stamped = std::make_unique<NullMount>(setup);
         setup.policy = SCHED_BATCH;
         batch = std::make_unique<NullMount>(setup);
+        setup.stamped = false;
+        unstamped = std::make_unique<NullMount>(setup);
+        setup.policy = SCHED_IDLE;
+        idle = std::make_unique<NullMount>(setup);
+        setup.policy = SCHED_BATCH;
+        setup.stamped = true;
         setup.multi_threaded = true;
         batch_threads = std::make_unique<NullMount>(setup);
         vfs = std::make_unique<VfsMounts>(plan.daemon, directory, core);
@@ -60,23 +66,11 @@ struct Mounts {
     std::unique_ptr<NullMount> stamped;
     std::unique_ptr<NullMount> batch;
     std::unique_ptr<NullMount> batch_threads;
+    std::unique_ptr<NullMount> unstamped;  ///< a batch daemon
+    std::unique_ptr<NullMount> idle;       ///< is preempted by every caller it wakes
     std::unique_ptr<VfsMounts> vfs;
     std::unique_ptr<RingMount> ring;  ///< null: not measured
 };
-
-/// What the daemon's log adds to each request, in nanoseconds.
-double append_cost() {
-    constexpr std::uint64_t room = 1u << 14;
-    Shared memory(sizeof(stamps::Log) + room * sizeof(stamps::Served));
-    auto* log = memory.as<stamps::Log>();
-    log->capacity = room;
-    const stamps::Served served{};
-    const std::uint64_t began = stamps::ticks();
-    for (std::uint64_t i = 0; i < room; ++i) {
-        log->append(served);
-    }
-    return static_cast<double>(stamps::ticks() - began) * tick_ns() / static_cast<double>(room);
-}
 
 double copy_of(const Values& values, std::size_t size) {
     return size == 0 ? 0 : values.at("copy " + std::to_string(size));
@@ -183,12 +177,17 @@ void solve(Values& v, const AllPieces& of) {
     solve_pages(v, of);
     const double stamp = stamp_ns();
     const double call = v.at("syscall");
-    const double away = v.at("context_switch") + v.at("block");
     const double wake = v.at("wake_same_core");
     const Pieces& getattr = of.getattr;
+    // A daemon that its caller preempts is spared one sleep and one wake-up.
+    v["block"] = v.at("asleep") - v.at("awake") - wake;
+    const double away = v.at("context_switch") + v.at("block");
     v["fuse_read"] = getattr.ready_read - call - stamp;
-    v["fuse_reply"] = getattr.reply - call - wake - stamp;
-    v["libfuse_request"] = getattr.library + getattr.loop - 2 * stamp - append_cost();
+    // A reply is a header, and mostly something behind it.
+    v["fuse_reply"] = of.fsync.reply - call - wake - stamp;
+    v["fuse_reply_args"] = getattr.reply - of.fsync.reply;
+    v["libfuse_request"] = v.at("library getattr");
+    v["libfuse_loop"] = v.at("library loop");
     v["libfuse_mt"] = of.threads.library + of.threads.loop - getattr.library - getattr.loop;
 
     // The cheapest way in and the cheapest way out of the file system are FUSE's own; what a
@@ -200,38 +199,81 @@ void solve(Values& v, const AllPieces& of) {
     v["fuse_resume"] = back - call - away - stamp;
 }
 
-/// A call of one request on the daemon's core, without what the call itself is. The daemon goes to
-/// sleep before each request unless the caller preempted it and made the next one.
-double round_trip(const Values& v, double daemon_sleeps = 1) {
-    const double sleeps = 1 + daemon_sleeps;
-    return 3 * v.at("syscall") + sleeps * (v.at("wake_same_core") + v.at("block")) +
-           2 * v.at("context_switch") + v.at("fuse_submit") + v.at("fuse_read") +
-           v.at("fuse_reply") + v.at("fuse_resume") + v.at("libfuse_request");
+const std::string library_key = "library ";
+
+/// A request by what the library has to do for it, and whether its reply is more than a header
+/// (data that are read count as pages).
+struct Asked {
+    const char* library;
+    bool args;
+};
+
+constexpr Asked asked_getattr{"getattr", true};
+constexpr Asked asked_read{"read", false};
+constexpr Asked asked_write{"write", true};
+constexpr Asked asked_fsync{"fsync", false};
+
+/// What the daemon spends on a request from having read it until it reads again.
+double served(const Values& v, const Asked& asked) {
+    return v.at(library_key + asked.library) + v.at("syscall") + v.at("fuse_reply") +
+           (asked.args ? v.at("fuse_reply_args") : 0);
+}
+
+/// A call of one request on the daemon's core, without what the call itself is. Caller and daemon
+/// both go to sleep once, unless one of them preempted the other.
+double round_trip(const Values& v, const Asked& asked, double sleeps = 2) {
+    return 2 * v.at("syscall") + sleeps * (v.at("wake_same_core") + v.at("block")) +
+           2 * v.at("context_switch") + v.at("fuse_submit") + v.at("fuse_read") + served(v, asked) +
+           v.at("fuse_resume");
+}
+
+/// What the recorder makes of a request's phases, beyond what they are without it: GETATTR, the
+/// daemon asleep before it and its caller until the daemon is asleep again.
+void solve_recorder(Values& v) {
+    const double away = v.at("context_switch") + v.at("block");
+    const double wake = v.at("wake_same_core");
+    const double library = v.at(library_key + "getattr") - v.at("libfuse_loop");
+    const double queue = wake + away + v.at("fuse_read") + copy_of(v, 64);
+    const double reply = wake + away + v.at("fuse_reply") + v.at("fuse_reply_args") +
+                         copy_of(v, 64) + v.at("libfuse_loop") + 2 * v.at("syscall");
+    v["recorder_queue"] = v.at("recorded queue") - queue;
+    v["recorder_processing"] = v.at("recorded processing") - library;
+    v["recorder_reply"] = v.at("recorded reply") - reply;
 }
 
 /// What calls on names have beyond their requests, all of batch tasks. A request that nobody
 /// waits for wakes the daemon, which serves it before the next one and so within the next call.
 void solve_vfs(Values& v, const Times& whole) {
-    const double request = round_trip(v);
     const double call = v.at("syscall");
     const double wake = v.at("wake_same_core");
-    const double forget = call + v.at("fuse_read") + v.at("libfuse_request") - wake;
-    const double release = forget + call + v.at("fuse_reply");
-    const double two = 2 * request - call;
-    v["vfs lookup"] = whole.at("lookup") - request;
-    v["vfs lookup_missing"] = whole.at("lookup_missing") - request;
-    v["vfs open"] = whole.at("open") - request - release;
-    v["vfs close"] = whole.at("close") - request - wake;
-    v["vfs create"] = whole.at("create") - two - forget;
-    v["vfs unlink"] = whole.at("unlink") - request - release - wake;
-    v["vfs mkdir"] = whole.at("mkdir") - two - forget;
-    v["vfs rmdir"] = whole.at("rmdir") - request - wake;
-    v["vfs opendir"] = whole.at("opendir") - request - release;
+    const auto request = [&](const char* library, bool args) {
+        return round_trip(v, {library, args});
+    };
+    const auto unawaited = [&](const char* library) {
+        return call - wake + v.at("fuse_read") + served(v, {library, false});
+    };
+    const double forget = call - wake + v.at("fuse_read") + v.at(library_key + "forget");
+    const double missing = request("lookup_missing", false);
+    v["vfs lookup"] = whole.at("lookup") - request("lookup", true);
+    v["vfs lookup_missing"] = whole.at("lookup_missing") - missing;
+    v["vfs open"] = whole.at("open") - request("open", true) - unawaited("release");
+    v["vfs close"] = whole.at("close") - request("flush", false) - wake;
+    v["vfs create"] = whole.at("create") - missing - request("create", true) + call - forget;
+    v["vfs unlink"] = whole.at("unlink") - request("unlink", false) - unawaited("release") - wake;
+    v["vfs mkdir"] = whole.at("mkdir") - missing - request("mkdir", true) + call - forget;
+    v["vfs rmdir"] = whole.at("rmdir") - request("rmdir", false) - wake;
+    const double opened = v.at(library_key + "opendir_entry") * VfsMounts::listed_entries;
+    v["vfs opendir"] =
+        whole.at("opendir") - request("opendir", true) - opened - unawaited("releasedir");
     v["vfs closedir"] = whole.at("closedir") - call - wake;
-    v["vfs readdir"] = whole.at("readdir") - request;
-    const auto entries = static_cast<double>(VfsMounts::listed_entries);
-    v["vfs readdir_entry"] = (whole.at("list") - whole.at("readdir")) / entries;
-    v["vfs readdirplus_entry"] = (whole.at("list_plus") - whole.at("readdir")) / entries;
+    v["vfs readdir"] = whole.at("readdir") - request("readdir", false);
+    const auto entries = [&](const char* list, const char* library) {
+        const double one = v.at(library_key + library);
+        const double beyond = whole.at(list) - whole.at("readdir") - v.at("fuse_reply_args");
+        return beyond / whole.at(std::string(list) + " entries") - one;
+    };
+    v["vfs readdir_entry"] = entries("list", "readdir_entry");
+    v["vfs readdirplus_entry"] = entries("list_plus", "readdirplus_entry");
 }
 
 /// What pages cost on their way through the page cache.
@@ -249,23 +291,41 @@ void solve_cache(Values& v, const Times& whole) {
     v["cached_write"] =
         whole.at("rewrite" + small) - v.at("syscall") - v["cached_write_page"] - copy_of(v, page);
     v["cached_write_new_page"] = slope("write") - copy;
+    v["dirty_page"] = slope("write_clean") - slope("rewrite");
+    v["dirty_file"] =
+        whole.at("write_clean" + small) - whole.at("rewrite" + small) - v["dirty_page"];
     v["writeback_page"] = slope("write_back") - copy;
     v["drop_page"] = whole.at("drop");
-    const double request = round_trip(v);
+    const double request = round_trip(v, asked_read);
     const double two_copies = 2 * copy_of(v, page);
     v["page_cache_page"] = slope("hit") - copy;
+    v["cached_read"] =
+        whole.at("hit" + small) - v.at("syscall") - v["page_cache_page"] - copy_of(v, page);
     v["readahead_page"] = slope("read") - v["page_cache_page"] - 2 * copy;
-    v["buffered_read"] = whole.at("read" + small) - request - v["readahead_page"] -
-                         v["page_cache_page"] - two_copies;
+    v["buffered_read"] = whole.at("read" + small) - request - v["cached_read"] -
+                         v["readahead_page"] - v["page_cache_page"] - two_copies;
     v["write_through_page"] = slope("write_through") - 2 * copy;
-    v["write_through"] =
-        whole.at("write_through" + small) - request - v["write_through_page"] - two_copies;
+    v["write_through"] = whole.at("write_through" + small) - round_trip(v, asked_write) -
+                         v["write_through_page"] - two_copies;
     v["odirect_read"] = whole.at("odirect") - request - v.at("fuse_page") - copy_of(v, page);
 }
 
+const Asked& asked(Kind kind) {
+    switch (kind) {
+        case Kind::getattr:
+            return asked_getattr;
+        case Kind::read:
+            return asked_read;
+        case Kind::write:
+            return asked_write;
+        default:
+            return asked_fsync;
+    }
+}
+
 /// The parts of a call that are not its own, on the daemon's core.
-double shared_parts(const Values& v, const Call& call, double daemon_sleeps) {
-    const double sum = round_trip(v, daemon_sleeps) + copy_of(v, call.size);
+double shared_parts(const Values& v, const Call& call, double sleeps) {
+    const double sum = round_trip(v, asked(call.kind), sleeps) + copy_of(v, call.size);
     const double pages = static_cast<double>(call.size) / page;
     return sum + pages * (call.kind == Kind::write ? v.at("fuse_page_write") : v.at("fuse_page"));
 }
@@ -324,6 +384,9 @@ void explain(Values& v) {
     const Times times = times_in(v);
     solve_vfs(v, times);
     solve_cache(v, times);
+    if (v.count("recorded queue") != 0) {
+        solve_recorder(v);
+    }
     for (const char* const own : {"getattr", "direct_read", "direct_write", "vfs fsync"}) {
         v.erase(own);
     }
@@ -361,7 +424,6 @@ void measure_machine(Values& v, const Plan& plan, int core) {
         out["syscall"] = same.syscall;
         out["context_switch"] = same.switch_process;
         out["context_switch_thread"] = same.switch_thread;
-        out["block"] = same.block;
         out["wake_same_core"] = same.wake;
         out["thread_create"] = same.thread_create;
     });
@@ -373,7 +435,11 @@ void measure_machine(Values& v, const Plan& plan, int core) {
 }
 
 /// Of batch tasks.
-void measure_requests(Values& v, const Plan& plan, const Mounts& mounts, int core) {
+void measure_requests(Values& v,
+                      const Plan& plan,
+                      const Mounts& mounts,
+                      const std::filesystem::path& directory,
+                      int core) {
     const Policy batch(SCHED_BATCH);
     const Call calls[] = {{Kind::getattr, 0},
                           {Kind::fsync, 0},
@@ -396,6 +462,29 @@ void measure_requests(Values& v, const Plan& plan, const Mounts& mounts, int cor
     if (mounts.ring != nullptr) {
         at_pace(v, [&](Values& out) { out = mounts.ring->measure(plan.seconds); });
     }
+    at_pace(v, [&](Values& out) {
+        const RoundTrip asleep =
+            measure_round_trip(*mounts.unstamped, core, {Kind::fsync, 0}, plan.seconds);
+        out["asleep"] = asleep.time;
+        out["asleep cpu"] = asleep.daemon_cpu;
+    });
+    if (plan.record) {
+        at_pace(v, [&](Values& out) {
+            NullMount& mount = *mounts.unstamped;
+            const RecordedPhases phases = plan.record(mount.device(), mount.daemon(), [&] {
+                measure_round_trip(mount, core, {Kind::getattr, 0}, plan.seconds);
+            });
+            out["recorded queue"] = phases.queue;
+            out["recorded processing"] = phases.processing;
+            out["recorded reply"] = phases.reply;
+        });
+    }
+    at_pace(v, [&](Values& out) {
+        for (const auto& [name, time] :
+             measure_library(plan.daemon, directory, core, plan.seconds / 4)) {
+            out[library_key + name] = time;
+        }
+    });
     at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_names(plan.seconds / 2)); });
     at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_cache(plan.seconds / 2)); });
     at_pace(v, [&](Values& out) {
@@ -410,10 +499,19 @@ void measure_requests(Values& v, const Plan& plan, const Mounts& mounts, int cor
     });
 }
 
-Values measure_once(const Plan& plan, const Mounts& mounts, int core) {
+Values measure_once(const Plan& plan,
+                    const Mounts& mounts,
+                    const std::filesystem::path& directory,
+                    int core) {
     Values v;
     measure_machine(v, plan, core);
-    measure_requests(v, plan, mounts, core);
+    measure_requests(v, plan, mounts, directory, core);
+    at_pace(v, [&](Values& out) {
+        const RoundTrip awake =
+            measure_round_trip(*mounts.idle, core, {Kind::fsync, 0}, plan.seconds);
+        out["awake"] = awake.time;
+        out["awake cpu"] = awake.daemon_cpu;
+    });
     at_pace(v, [&](Values& out) {
         out["preempted"] =
             1 - measure_pieces(*mounts.stamped, core, {Kind::getattr, 0}, plan.seconds).ordered;
@@ -732,6 +830,17 @@ Cfs told_cfs() {
             told("wakeup_granularity_ns", 1e6 * scale)};
 }
 
+/// The word in parentheses among those that the kernel could be set to; it tells in debugfs.
+std::string told_preemption() {
+    std::ifstream file("/sys/kernel/debug/sched/preempt");
+    for (std::string word; file >> word;) {
+        if (word.front() == '(' && word.back() == ')') {
+            return word.substr(1, word.size() - 2);
+        }
+    }
+    return "";
+}
+
 /// All numbers of one kind, in order of the bytes in their keys.
 std::vector<std::pair<std::size_t, Figure>> by_bytes(const Values& typical,
                                                      const EvenPace& pace,
@@ -779,7 +888,8 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
         const bool measured = pace.has(key);
         const Figure figure{value,
                             measured ? agree(pace.column(key)).spread : spread_of(each, key)};
-        if (key.find(' ') == std::string::npos && key != "preempted") {
+        if (key.find(' ') == std::string::npos && key != "preempted" && key != "asleep" &&
+            key != "awake") {
             profile.costs[key] = figure;
         }
         if (key.compare(0, vfs.size(), vfs) == 0) {
@@ -787,6 +897,9 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
         }
         if (key.compare(0, uring.size(), uring) == 0) {
             profile.uring[key.substr(uring.size())] = figure;
+        }
+        if (key.compare(0, library_key.size(), library_key) == 0) {
+            profile.library[key.substr(library_key.size())] = figure;
         }
     }
     profile.memory = by_bytes(typical, pace, memory_key);
@@ -801,6 +914,9 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
         profile.copies.emplace_back(size, agree(pace.column("copy " + std::to_string(size))));
     }
     profile.preempted = typical.at("preempted");
+    // A daemon that is preempted is spared its sleep, and the end of its wake-up call is counted as
+    // the other one's.
+    profile.cfs.skipped = typical.at("asleep cpu") - typical.at("awake cpu") - typical.at("block");
     for (const NamedCall& one : checked_calls) {
         const std::string name = one.name;
         Check check;
@@ -815,6 +931,9 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
 }  // namespace
 
 Profile measure_ladder(const Plan& plan, const Progress& progress) {
+    if (plan.exact) {
+        set_exact_clock();
+    }
     Profile profile;
     profile.cores = usable_cores();
     const int home = profile.cores.front();
@@ -826,6 +945,7 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
     progress(0, "the scheduler's turns");
     profile.slice = told_slice();
     profile.cfs = told_cfs();
+    profile.preemption = told_preemption();
     profile.turn = measure_turn(home, 3 * plan.seconds);
     pin(home);
     const real::PrivateMounts own_mounts;
@@ -842,7 +962,7 @@ Profile measure_ladder(const Plan& plan, const Progress& progress) {
         progress(++step / steps, "one core" + which);
         {
             Mounts mounts(plan, directory, home);
-            repeats.push_back(measure_once(plan, mounts, home));
+            repeats.push_back(measure_once(plan, mounts, directory, home));
         }
         below.repeat(repeats.back(), plan.seconds / 2);
         progress(++step / steps, (other != home ? "between cores" : "idle core") + which);

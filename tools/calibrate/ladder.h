@@ -2,6 +2,8 @@
 
 #include "bench.h"
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -10,12 +12,25 @@
 
 namespace fusesim::calibrate {
 
+/// Mean phases of requests, in nanoseconds, as a recorder sees them.
+struct RecordedPhases {
+    double queue = 0;
+    double processing = 0;
+    double reply = 0;
+};
+
+/// Records the GETATTRs that `calls` make on a mount of that device, which that process serves.
+using Record =
+    std::function<RecordedPhases(dev_t device, pid_t daemon, const std::function<void()>& calls)>;
+
 struct Plan {
     std::filesystem::path daemon;  ///< the nullfs program
     std::filesystem::path ring;    ///< the uringfs program; empty: io_uring is not measured
     int repeats = 11;              ///< many short ones outvote a neighbour's burst
     double seconds = 0.03;         ///< of one small measurement
     int wake_ups = 40;             ///< for each idle gap and repeat
+    bool exact = false;            ///< the clock counts instructions
+    Record record;                 ///< if it is to be known what recording costs
 };
 
 /// What a wake-up cost after the woken core had been idle for some time: by a thread on another
@@ -55,12 +70,14 @@ struct Cfs {
     double latency = 0;
     double min_granularity = 0;
     double wakeup_granularity = 0;
+    double skipped = 0;  ///< of a wake-up that preempts, what counts as the woken one's
 };
 
 struct Profile {
     std::map<std::string, Figure> costs;        ///< nanoseconds, by key of the host profile
     std::map<std::string, Figure> uring;        ///< the same, of its table `uring`
     std::map<std::string, Figure> vfs;          ///< the same, of its table `vfs`
+    std::map<std::string, Figure> library;      ///< likewise, `library`
     std::map<std::string, LowerProfile> lower;  ///< by file system
     std::vector<std::pair<std::size_t, Figure>> copies;
     /// Extra of a page and of each further page of a run, by bytes in use.
@@ -69,11 +86,12 @@ struct Profile {
     std::vector<IdleGap> idle_exit;
     std::vector<Interruption> interruptions;
     std::vector<Check> checks;
-    double slice = 0;      ///< nanoseconds; 0 if the kernel does not tell
-    Cfs cfs;               ///< all 0 if the kernel has another scheduler
-    double turn = 0;       ///< nanoseconds that a hog runs before the other one's turn
-    double stayed = 0;     ///< share of placements beside the waker in spite of an idle core
-    double preempted = 0;  ///< share of replies whose receiver ran before the daemon went on
+    double slice = 0;        ///< nanoseconds; 0 if the kernel does not tell
+    Cfs cfs;                 ///< all 0 if the kernel has another scheduler
+    std::string preemption;  ///< of kernel code: none, voluntary, ...; empty: unknown
+    double turn = 0;         ///< nanoseconds that a hog runs before the other one's turn
+    double stayed = 0;       ///< share of placements beside the waker in spite of an idle core
+    double preempted = 0;    ///< share of replies whose receiver ran before the daemon went on
     std::vector<int> cores;
     std::size_t repeats = 0;
     std::size_t kept = 0;  ///< repeats at the machine's usual pace

@@ -68,6 +68,7 @@ void time_lookups(int directory, double seconds, Times& times) {
     Timed found;
     Timed missing;
     Timed stat;
+    Timed utimens;
     Timed open;
     Timed close;
     Timed close_path;
@@ -83,6 +84,10 @@ void time_lookups(int directory, double seconds, Times& times) {
         });
         char path[32];
         std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        utimens([&] {
+            const timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+            utimensat(AT_FDCWD, path, now, 0);
+        });
         open([&] { opened = ::open(path, O_RDWR | O_CLOEXEC); });
         close([&] { ::close(opened); });
         close_path([&] { ::close(fd); });
@@ -90,6 +95,7 @@ void time_lookups(int directory, double seconds, Times& times) {
     times["lookup"] = found.mean();
     times["lookup_missing"] = missing.mean();
     times["stat"] = stat.mean();
+    times["utimens"] = utimens.mean();
     times["open"] = open.mean();
     times["close"] = close.mean();
     times["close_path"] = close_path.mean();
@@ -188,7 +194,9 @@ LowerBench::LowerBench(const std::filesystem::path& parent) {
     directory_ = name;
     filesystem_ = name_of_filesystem(directory_);
     fill(directory_ / "data", file_bytes);
-    fill(directory_ / "far", far_bytes);
+    if (!exact_clock()) {
+        fill(directory_ / "far", far_bytes);
+    }
     fill(directory_ / "synced", file_bytes);
     std::filesystem::create_directory(directory_ / "listed");
     for (int i = 0; i < listed_files; ++i) {
@@ -215,18 +223,21 @@ LowerTimes LowerBench::measure(double seconds) const {
     out.read = by_size(seconds / 2, [&](std::size_t size, off_t at) {
         static_cast<void>(!pread(data.get(), buffer, size, at));
     });
-    const Descriptor far(directory_ / "far", O_RDWR);
-    off_t far_at = 0;
-    const auto read_far = [&] {
-        static_cast<void>(!pread(far.get(), buffer, far_read, far_at));
-        far_at = (far_at + static_cast<off_t>(far_read)) % static_cast<off_t>(far_bytes);
-    };
-    for (std::size_t done = 0; done < far_bytes; done += far_read) {
-        read_far();
+    if (!exact_clock()) {
+        const Descriptor far(directory_ / "far", O_RDWR);
+        off_t far_at = 0;
+        const auto read_far = [&] {
+            static_cast<void>(!pread(far.get(), buffer, far_read, far_at));
+            far_at = (far_at + static_cast<off_t>(far_read)) % static_cast<off_t>(far_bytes);
+        };
+        for (std::size_t done = 0; done < far_bytes; done += far_read) {
+            read_far();
+        }
+        const auto near = std::find_if(out.read.begin(), out.read.end(), [](const auto& row) {
+            return row.first == far_read;
+        });
+        out.far = mean_time_of(read_far, seconds / 2) - near->second;
     }
-    const auto near = std::find_if(
-        out.read.begin(), out.read.end(), [](const auto& row) { return row.first == far_read; });
-    out.far = mean_time_of(read_far, seconds / 2) - near->second;
     out.write = by_size(seconds / 2, [&](std::size_t size, off_t at) {
         static_cast<void>(!pwrite(data.get(), buffer, size, at));
     });

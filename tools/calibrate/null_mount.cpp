@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <fstream>
 #include <system_error>
 
@@ -80,6 +81,15 @@ double NullMount::sleeps() const {
         }
     }
     return count;
+}
+
+double NullMount::cpu_ns() const {
+    clockid_t clock{};
+    timespec time{};
+    if (clock_getcpuclockid(mount_->pid(), &clock) != 0 || clock_gettime(clock, &time) != 0) {
+        fail("the daemon's CPU time");
+    }
+    return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
 
 void NullMount::clear() {

@@ -33,8 +33,15 @@ class NullMount {
 
     std::string file() const { return (mount_->point() / "file0").string(); }
 
+    dev_t device() const { return mount_->device(); }
+
+    pid_t daemon() const { return mount_->pid(); }
+
     /// How often the daemon's first thread has gone to sleep so far.
     double sleeps() const;
+
+    /// CPU time of the daemon so far.
+    double cpu_ns() const;
 
     /// Forgets what the daemon has logged.
     void clear();

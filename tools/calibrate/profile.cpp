@@ -141,6 +141,7 @@ constexpr Line fuse_lines[] = {
     {"fuse_submit", "caller: VFS entry to request on pending"},
     {"fuse_read", "daemon: fixed part of read(2) of /dev/fuse"},
     {"fuse_reply", "daemon: fixed part of writev(2) of the reply"},
+    {"fuse_reply_args", "  of one that is more than a header, beyond its copy"},
     {"fuse_resume", "caller: running again to return to user"},
     {"fuse_page", "extra per 4 KiB page of payload beyond copy, of which"},
     {"fuse_page_submit", "  caller, before it sleeps"},
@@ -156,12 +157,19 @@ constexpr Line fuse_lines[] = {
     {"cached_write", "caller: a pwrite into the page cache, writeback mode"},
     {"cached_write_page", "  per page in the cache, beyond copy"},
     {"cached_write_new_page", "  per page that is not"},
+    {"dirty_page", "  per page that is in the cache, but clean, more"},
+    {"dirty_file", "  into a file without dirty pages, more"},
     {"writeback_page", "per page sent by fsync; replaces fuse_page_write"},
     {"drop_page", "per clean page dropped by posix_fadvise"},
-    {"buffered_read", "caller: what a pread of missing pages has, fixed"},
+    {"cached_read", "caller: a pread from the page cache, fixed"},
+    {"buffered_read", "  of missing pages, more"},
     {"readahead_page", "  per page, beyond copy; replaces fuse_page"},
-    {"libfuse_request", "libfuse and nullfs in user mode per request"},
+    {"libfuse_request", "libfuse and nullfs in user mode per request (GETATTR)"},
+    {"libfuse_loop", "  of that, after the reply"},
     {"libfuse_mt", "extra per request in the multi-threaded loop"},
+    {"recorder_queue", "what recording adds until the daemon has a request"},
+    {"recorder_processing", "... until it replies"},
+    {"recorder_reply", "... until the caller runs again"},
 };
 
 std::string cost_line(const Profile& profile, const Line& line) {
@@ -185,7 +193,7 @@ constexpr Line vfs_lines[] = {
     {"opendir", "openat: OPENDIR"},
     {"closedir", "close: RELEASEDIR queued"},
     {"readdir", "getdents64: READDIR, fixed"},
-    {"readdir_entry", "  per entry, of caller and daemon"},
+    {"readdir_entry", "  per entry"},
     {"readdirplus_entry", "  per entry of a READDIRPLUS, known already"},
     {"fsync", "fsync of a clean file: FSYNC"},
 };
@@ -198,6 +206,30 @@ constexpr Line uring_lines[] = {
     {"page_write", "in place of fuse_page_write"},
 };
 
+constexpr Line library_lines[] = {
+    {"lookup", "LOOKUP"},
+    {"lookup_missing", "  of a name that does not exist"},
+    {"forget", "FORGET"},
+    {"getattr", "GETATTR"},
+    {"setattr", "SETATTR"},
+    {"mkdir", "MKDIR"},
+    {"unlink", "UNLINK"},
+    {"rmdir", "RMDIR"},
+    {"open", "OPEN"},
+    {"read", "READ"},
+    {"write", "WRITE"},
+    {"release", "RELEASE"},
+    {"fsync", "FSYNC"},
+    {"flush", "FLUSH"},
+    {"opendir", "OPENDIR, fixed"},
+    {"opendir_entry", "  per entry: nullfs makes a list of its own"},
+    {"readdir", "READDIR, fixed"},
+    {"readdir_entry", "  per entry"},
+    {"readdirplus_entry", "  per entry of READDIRPLUS"},
+    {"releasedir", "RELEASEDIR"},
+    {"create", "CREATE"},
+};
+
 constexpr Line lower_lines[] = {
     {"lookup", "openat with O_PATH of a name that exists"},
     {"lookup_missing", "  of one that does not"},
@@ -205,6 +237,7 @@ constexpr Line lower_lines[] = {
     {"open", "open through /proc/self/fd"},
     {"create", "openat with O_CREAT and O_EXCL"},
     {"close", "close of an open file"},
+    {"utimens", "utimensat through /proc/self/fd"},
     {"close_path", "  of an O_PATH descriptor"},
     {"close_unlinked", "  of the last one of an unlinked file"},
     {"unlink", "unlinkat while a descriptor is held"},
@@ -309,6 +342,10 @@ std::string costs_text(const Profile& profile) {
         out += "  vfs:                               # callers, beyond submit and resume\n";
         out += table_text(profile.vfs, vfs_lines, "    ");
     }
+    if (!profile.library.empty()) {
+        out += "  library:                           # libfuse and nullfs, by request\n";
+        out += table_text(profile.library, library_lines, "    ");
+    }
     return profile.lower.empty() ? out : out + lower_text(profile.lower);
 }
 
@@ -407,11 +444,13 @@ std::string eevdf_text(const Profile& profile) {
 /// seldom happens.
 std::string cfs_text(const Profile& profile) {
     return fmt::format(
-        "fair: cfs, cfs: {{latency: {}, min_granularity: {}, wakeup_granularity: {}}}, "
+        "fair: cfs, cfs: {{latency: {}, min_granularity: {}, wakeup_granularity: {}, skipped: "
+        "{}}}, "
         "wakeup_preemption: true",
         time_text(profile.cfs.latency),
         time_text(profile.cfs.min_granularity),
-        time_text(profile.cfs.wakeup_granularity));
+        time_text(profile.cfs.wakeup_granularity),
+        time_text(profile.cfs.skipped));
 }
 
 }  // namespace
@@ -421,10 +460,11 @@ std::string profile_yaml(const Profile& profile,
                          const std::string& version) {
     std::string out = header(profile, command, version) + validity_text(profile) + notes;
     out += fmt::format("cores: {}\n", profile.cores.size());
-    out += fmt::format("scheduler: {{{}, turn: {}, sched_autogroup_enabled: {}{}}}\n",
+    out += fmt::format("scheduler: {{{}, turn: {}, sched_autogroup_enabled: {}{}{}}}\n",
                        profile.cfs.latency > 0 ? cfs_text(profile) : eevdf_text(profile),
                        time_text(profile.turn),
                        autogroups(),
+                       profile.preemption == "voluntary" ? ", preemption: voluntary" : "",
                        placement_text(profile));
     out += "# what takes time away from a busy core: how often, and how long\ninterruptions:";
     out += profile.interruptions.empty() ? " []\n" : "\n";

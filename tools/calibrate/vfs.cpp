@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <system_error>
 #include <vector>
 
@@ -23,7 +24,13 @@ namespace {
 constexpr std::size_t page = 4096;
 
 /// Of how many pages memory is measured: powers of two, within a core's caches to far beyond them.
-constexpr std::size_t memory_pages[] = {128, 512, 1024, 2048, 4096, 8192, 32'768};
+constexpr std::size_t all_memory_pages[] = {128, 512, 1024, 2048, 4096, 8192, 32'768};
+
+/// With an exact clock there are no caches, and any number will do.
+std::span<const std::size_t> memory_pages() {
+    const std::span<const std::size_t> all(all_memory_pages);
+    return exact_clock() ? all.first(1) : all;
+}
 
 void time_lookup(int directory, double seconds, Times& times) {
     times["lookup"] = mean_time_of(
@@ -87,6 +94,14 @@ void time_mkdir(int directory, double seconds, Times& times) {
     times["rmdir"] = rmdir.mean();
 }
 
+int count_entries(const char* buffer, long bytes) {
+    int count = 0;
+    for (long at = 0; at < bytes; ++count) {
+        at += reinterpret_cast<const dirent64*>(buffer + at)->d_reclen;
+    }
+    return count;
+}
+
 /// Lists a directory: one reply with all its names, and one with none.
 void time_list(int directory, double seconds, const std::string& name, Times& times) {
     alignas(8) static char buffer[32 * 1024];
@@ -94,15 +109,21 @@ void time_list(int directory, double seconds, const std::string& name, Times& ti
     Timed list;
     Timed end;
     Timed closedir;
+    double entries = 0;  // that the first call gives, as many as the kernel asks for at once
     repeat_for(seconds, [&] {
         int fd = -1;
         opendir([&] { fd = openat(directory, ".", O_RDONLY | O_DIRECTORY); });
-        list([&] { syscall(SYS_getdents64, fd, buffer, sizeof buffer); });
+        long given = 0;
+        list([&] { given = syscall(SYS_getdents64, fd, buffer, sizeof buffer); });
+        entries = count_entries(buffer, given);
+        while (syscall(SYS_getdents64, fd, buffer, sizeof buffer) > 0) {
+        }
         end([&] { syscall(SYS_getdents64, fd, buffer, sizeof buffer); });
         closedir([&] { close(fd); });
     });
     times["opendir"] = opendir.mean();
     times[name] = list.mean();
+    times[name + " entries"] = entries;
     times["readdir"] = end.mean();
     times["closedir"] = closedir.mean();
 }
@@ -119,13 +140,17 @@ void time_writes(int fd, const char* data, std::size_t pages, double seconds, Ti
     fsync(fd);
     Timed fresh;
     Timed write_back;
+    Timed clean;
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     repeat_for(2 * seconds, [&] {
         fresh(write);
         write_back([&] { fsync(fd); });
+        clean(write);
+        fsync(fd);
         posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     });
     times[of_pages("write", pages)] = fresh.mean();
+    times[of_pages("write_clean", pages)] = clean.mean();
     times[of_pages("write_back", pages)] = write_back.mean();
 }
 
@@ -133,7 +158,7 @@ void time_writes(int fd, const char* data, std::size_t pages, double seconds, Ti
 class WalkedFile {
   public:
     explicit WalkedFile(const std::string& path) : file_(path, O_RDWR | O_CREAT) {
-        if (ftruncate(file_.get(), bytes) != 0) {
+        if (ftruncate(file_.get(), bytes_) != 0) {
             throw std::system_error(errno, std::generic_category(), path);
         }
     }
@@ -142,16 +167,13 @@ class WalkedFile {
     template <typename Call>
     void step(std::size_t size, Call call) {
         call(file_.get(), at_);
-        at_ = (at_ + static_cast<off_t>(size)) % bytes;
+        at_ = (at_ + static_cast<off_t>(size)) % bytes_;
     }
 
     void advise(int advice) const { posix_fadvise(file_.get(), 0, 0, advice); }
 
-    static constexpr std::size_t pages = VfsMounts::walked_pages;
-
   private:
-    static constexpr off_t bytes = pages * page;
-
+    const off_t bytes_ = static_cast<off_t>(VfsMounts::walked_pages() * page);
     Descriptor file_;
     off_t at_ = 0;
 };
@@ -167,36 +189,41 @@ void time_reads(WalkedFile& file, char* data, double seconds, Times& times) {
         };
         repeat_for(seconds, [&] {
             drop([&] { file.advise(POSIX_FADV_DONTNEED); });
-            for (std::size_t done = 0; done < WalkedFile::pages; done += pages) {
+            for (std::size_t done = 0; done < VfsMounts::walked_pages(); done += pages) {
                 file.step(pages * page, once);
             }
         });
         times[of_pages("read", pages)] = read.mean();
     }
-    times["drop"] = drop.mean() / WalkedFile::pages;
+    times["drop"] = drop.mean() / VfsMounts::walked_pages();
     file.advise(POSIX_FADV_NORMAL);
 }
 
-/// Reads of pages in the cache, and writes through them.
+/// Reads of pages in the cache, and writes through them; the kernel has seen all of them used more
+/// than once before.
 void time_hits(WalkedFile& file, char* data, double seconds, Times& times) {
     constexpr std::size_t large = VfsMounts::large_pages * page;
-    const auto fill = [&](int fd, off_t at) { static_cast<void>(!pread(fd, data, large, at)); };
-    for (std::size_t done = 0; done < WalkedFile::pages; done += VfsMounts::large_pages) {
-        file.step(large, fill);
+    const auto read = [&](std::size_t size) {
+        file.step(size, [&](int fd, off_t at) { static_cast<void>(!pread(fd, data, size, at)); });
+    };
+    const auto write = [&](std::size_t size) {
+        file.step(size, [&](int fd, off_t at) { static_cast<void>(!pwrite(fd, data, size, at)); });
+    };
+    constexpr int passes = 3;
+    const std::size_t steps = passes * VfsMounts::walked_pages() / VfsMounts::large_pages;
+    for (std::size_t i = 0; i < steps; ++i) {
+        read(large);
     }
     for (const std::size_t pages : {VfsMounts::small_pages, VfsMounts::large_pages}) {
-        const std::size_t size = pages * page;
-        const auto hit = [&](int fd, off_t at) { static_cast<void>(!pread(fd, data, size, at)); };
-        times[of_pages("hit", pages)] = mean_time_of([&] { file.step(size, hit); }, seconds);
+        times[of_pages("hit", pages)] = mean_time_of([&] { read(pages * page); }, seconds);
     }
     // After all reads: the next one after a write asks for attributes, too.
+    for (std::size_t i = 0; i < steps / passes; ++i) {
+        write(large);
+    }
     for (const std::size_t pages : {VfsMounts::small_pages, VfsMounts::large_pages}) {
-        const std::size_t size = pages * page;
-        const auto write = [&](int fd, off_t at) {
-            static_cast<void>(!pwrite(fd, data, size, at));
-        };
         times[of_pages("write_through", pages)] =
-            mean_time_of([&] { file.step(size, write); }, seconds);
+            mean_time_of([&] { write(pages * page); }, seconds);
     }
 }
 
@@ -220,7 +247,7 @@ VfsMounts::VfsMounts(const std::filesystem::path& daemon,
     writeback_ = mounted("entry_timeout=1000,attr_timeout=1000,writeback_cache");
 
     large_ = std::make_unique<Descriptor>(known_->point() + "/large", O_RDWR | O_CREAT);
-    const std::size_t most = memory_pages[std::size(memory_pages) - 1];
+    const std::size_t most = memory_pages().back();
     std::vector<char> data(VfsMounts::large_pages * page);
     bool filled = ftruncate(large_->get(), static_cast<off_t>(most * page)) == 0;
     for (std::size_t at = 0; filled && at < most * page; at += data.size()) {
@@ -234,7 +261,7 @@ VfsMounts::VfsMounts(const std::filesystem::path& daemon,
 std::vector<VfsMounts::Reads> VfsMounts::time_memory(double seconds) const {
     std::vector<Reads> out;
     alignas(page) static char data[large_pages * page];
-    for (const std::size_t pages : memory_pages) {
+    for (const std::size_t pages : memory_pages()) {
         Reads reads{pages};
         std::size_t state = 1;
         const auto one = [&] {

@@ -28,7 +28,8 @@ class VfsMounts {
     Times time_names(double seconds) const;
 
     /// Whole calls through the page cache, each of small and of large size: rewrite, write (of
-    /// pages that are not in the cache), write_back (fsync after it), of a writeback cache, on the
+    /// pages that are not in the cache), write_back (fsync after it), write_clean
+    /// (of pages that are in the cache, but not dirty), of a writeback cache, on the
     /// same pages; read (of pages that are not in the cache), hit, write_through, through files
     /// that lie in the caches of a core. "rewrite 1" and "rewrite 32". Then drop, of a page, and
     /// odirect, a read of one page.
@@ -44,8 +45,11 @@ class VfsMounts {
 
     std::vector<Reads> time_memory(double seconds) const;
 
-    static constexpr int listed_entries = 102;       ///< 100 files, "." and ".."
-    static constexpr std::size_t walked_pages = 64;  ///< 256 KiB, and a copy of them
+    static constexpr int listed_entries = 102;  ///< 100 files, "." and ".."
+    /// 256 KiB, and a copy of them; where there are no caches more than the kernel keeps pages at
+    /// hand for on each core.
+    static std::size_t walked_pages() { return exact_clock() ? 1024 : 64; }
+
     static constexpr std::size_t small_pages = 1;
     static constexpr std::size_t large_pages = 32;
 

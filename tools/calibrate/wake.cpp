@@ -76,14 +76,9 @@ QuietCosts quiet_costs(double seconds) {
     return {signal, both - signal};
 }
 
-struct PingPong {
-    double round;
-    double signal;  ///< with its wake-up
-};
-
-/// Two processes on this core wake each other in turn. They are batch tasks, which never
-/// preempt when they wake, so that the waker's share shows by itself.
-PingPong ping_pong(double seconds) {
+/// An event's signal with its wake-up. Two processes on this core wake each other in turn. They are
+/// batch tasks, which never preempt when they wake, so that the waker's share shows by itself.
+double waking_signal(double seconds) {
     const Policy batch(SCHED_BATCH);
     Shared memory(sizeof(Meeting));
     auto* meeting = new (memory.as<void>()) Meeting;
@@ -98,7 +93,6 @@ PingPong ping_pong(double seconds) {
             pong.signal();
         }
     });
-    std::vector<double> rounds;
     std::vector<double> signals;
     const auto limit = static_cast<std::uint64_t>(seconds * 1e9 / tick_ns());
     const std::uint64_t began = stamps::ticks();
@@ -108,14 +102,12 @@ PingPong ping_pong(double seconds) {
         ping.signal();
         const std::uint64_t after = stamps::ticks();
         pong.await();
-        const std::uint64_t end = stamps::ticks();
-        rounds.push_back(static_cast<double>(end - before) * tick_ns());
         signals.push_back(static_cast<double>(after - before) * tick_ns());
     } while (before - began < limit);
     meeting->over = true;
     ping.signal();
     partner.wait();
-    return {middle_mean(rounds) - 2 * stamp_ns(), middle_mean(signals) - stamp_ns()};
+    return middle_mean(signals) - stamp_ns();
 }
 
 /// Switching to and fro between two that never sleep; `partner` starts the other one, which
@@ -199,9 +191,7 @@ SameCore measure_same_core(int core, double seconds) {
     out.switch_thread = yield_switch(seconds / 6, out.syscall, [](const auto& work) {
         return std::make_unique<Thread>(Thread{std::thread(work)});
     });
-    const PingPong pair = ping_pong(seconds / 3);
-    out.wake = pair.signal - quiet.signal;
-    out.block = pair.round / 2 - pair.signal - quiet.await - out.switch_process;
+    out.wake = waking_signal(seconds / 3) - quiet.signal;
     out.thread_create = thread_creation();
     return out;
 }

@@ -9,7 +9,6 @@ struct SameCore {
     double syscall;         ///< an empty call
     double switch_process;  ///< to another address space, both staying runnable
     double switch_thread;   ///< within one
-    double block;           ///< going to sleep instead of being switched away, and coming back
     double wake;            ///< what the waker spends
     double thread_create;   ///< pthread_create() for its caller
 };

@@ -2,6 +2,7 @@
 #include "ladder.h"
 #include "mounts.h"
 #include "profile.h"
+#include "requests.h"
 #include "ring.h"
 #include "write_file.h"
 
@@ -10,6 +11,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 namespace fusesim::commands {
@@ -72,6 +74,21 @@ void show_progress(double done, const std::string& what) {
     std::fflush(stderr);
 }
 
+calibrate::RecordedPhases record_getattr(dev_t device,
+                                         pid_t daemon,
+                                         const std::function<void()>& calls) {
+    measure::RequestRecorder recorder(device, daemon, -1);
+    recorder.start();
+    calls();
+    const measure::Recorded recorded = recorder.stop();
+    const report::Request* request = report::find(recorded.requests, "GETATTR");
+    if (request == nullptr || !request->phases) {
+        throw Unavailable("calibrate: the recorder saw no requests");
+    }
+    const report::Phases& phases = *request->phases;
+    return {*phases.queue * 1e9, *phases.processing * 1e9, *phases.reply * 1e9};
+}
+
 int calibrate(const CalibrateOptions& options) {
     check_machine();
     calibrate::Plan plan;
@@ -80,6 +97,8 @@ int calibrate(const CalibrateOptions& options) {
         plan.ring = real::find_daemon("uringfs");
     }
     if (options.exact) {
+        plan.exact = true;
+        plan.record = record_getattr;
         plan.repeats = 3;
         plan.seconds = 0.008;
         plan.wake_ups = 20;
@@ -91,6 +110,8 @@ int calibrate(const CalibrateOptions& options) {
     calibrate::Profile profile;
     try {
         profile = calibrate::measure_ladder(plan, show_progress);
+    } catch (const Unavailable&) {
+        throw;
     } catch (const std::runtime_error& error) {
         throw Unavailable(fmt::format("calibrate: {}", error.what()));
     }
