@@ -65,22 +65,6 @@ std::string call_name(std::size_t kind) {
     return kind == close_call ? "close" : std::string(to_text(static_cast<Op>(kind)));
 }
 
-double own_cost_ns() {
-    constexpr int calls = 20'000;
-    Latencies latencies;
-    std::int64_t least = 0;
-    for (int batch = 0; batch < 5; ++batch) {
-        const std::int64_t began = now_ns();
-        for (int i = 0; i < calls; ++i) {
-            const std::int64_t before = now_ns();
-            latencies.add(now_ns() - before);
-        }
-        const std::int64_t took = now_ns() - began;
-        least = batch == 0 ? took : std::min(least, took);
-    }
-    return static_cast<double>(least) / calls;
-}
-
 /// One thread of the application.
 class Load::Thread {
   public:
@@ -108,6 +92,16 @@ class Load::Thread {
     void join() {
         if (thread_.joinable()) {
             thread_.join();
+        }
+    }
+
+    /// Makes so many steps without their calls.
+    void rehearse(int steps) {
+        rehearses_ = true;
+        name_files();
+        begin_window();
+        for (int i = 0; i < steps; ++i) {
+            work(std::numeric_limits<std::int64_t>::max(), true);
         }
     }
 
@@ -155,6 +149,7 @@ class Load::Thread {
     }
 
     void prepare();
+    void name_files();
     void open_files();
     void fill_caches();
     void tidy_up();
@@ -215,6 +210,7 @@ class Load::Thread {
     std::int64_t finished_ = 0;     // end of the last call
     std::vector<TimedCall> calls_;  // of the last step
     bool counting_ = false;         // within the window
+    bool rehearses_ = false;        // no calls
     Stretches stretches_;
     double user_s_ = 0;
     double system_s_ = 0;
@@ -237,15 +233,20 @@ void Load::Thread::prepare() {
     fill_caches();
 }
 
+void Load::Thread::name_files() {
+    for (unsigned i = 0; i < workload_.files.count; ++i) {
+        file_names_.push_back(file_name(i));
+    }
+    files_.resize(rehearses_ ? workload_.files.count : 0, -1);
+}
+
 void Load::Thread::open_files() {
     const std::string path = (control_.root / thread_name(number_)).string();
     directory_ = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory_ < 0) {
         fail(path);
     }
-    for (unsigned i = 0; i < workload_.files.count; ++i) {
-        file_names_.push_back(file_name(i));
-    }
+    name_files();
     if (!has(workload_, {Op::read, Op::write, Op::fsync})) {
         return;
     }
@@ -348,13 +349,15 @@ std::int64_t Load::Thread::wait_for_turn(std::int64_t until) {
 }
 
 bool Load::Thread::work(std::int64_t until, bool counted) {
-    const std::int64_t due = wait_for_turn(until);
-    compute();
+    const std::int64_t due = rehearses_ ? 0 : wait_for_turn(until);
+    if (!rehearses_) {
+        compute();
+    }
     if (due >= until || control_.stopped()) {
         return false;
     }
     const Step step = stream_.next();
-    if (step.drop_cache) {
+    if (step.drop_cache && !rehearses_) {
         drop_caches();
     }
     const std::int64_t now = now_ns();
@@ -397,7 +400,7 @@ void Load::Thread::perform(const Step& step, std::int64_t began) {
         case Op::stat: {
             struct stat out {};
 
-            if (fstatat(directory_, file_names_[step.file].c_str(), &out, 0) != 0) {
+            if (!rehearses_ && fstatat(directory_, file_names_[step.file].c_str(), &out, 0) != 0) {
                 fail("stat of " + file_names_[step.file]);
             }
             return timed(kind, began);
@@ -407,7 +410,8 @@ void Load::Thread::perform(const Step& step, std::int64_t began) {
 
             const std::string name = missing_name(step.number);
             began = workload_.rate ? began : now_ns();
-            if (fstatat(directory_, name.c_str(), &out, 0) == 0 || errno != ENOENT) {
+            if (!rehearses_ &&
+                (fstatat(directory_, name.c_str(), &out, 0) == 0 || errno != ENOENT)) {
                 fail("stat of " + name);
             }
             return timed(kind, began);
@@ -418,7 +422,7 @@ void Load::Thread::perform(const Step& step, std::int64_t began) {
         case Op::unlink: {
             const std::string name = created_name(step.number);
             began = workload_.rate ? began : now_ns();
-            if (unlinkat(directory_, name.c_str(), 0) != 0) {
+            if (!rehearses_ && unlinkat(directory_, name.c_str(), 0) != 0) {
                 fail("unlink of " + name);
             }
             return timed(kind, began);
@@ -429,7 +433,7 @@ void Load::Thread::perform(const Step& step, std::int64_t began) {
         case Op::write:
             return transfer(step, began);
         case Op::fsync:
-            if (fsync(files_[step.file]) != 0) {
+            if (!rehearses_ && fsync(files_[step.file]) != 0) {
                 fail("fsync of " + file_names_[step.file]);
             }
             return timed(kind, began);
@@ -441,20 +445,26 @@ void Load::Thread::open_and_close(const Step& step, std::int64_t began) {
     const std::string name = fresh ? created_name(step.number) : file_names_[step.file];
     const int flags = fresh ? O_CREAT | O_EXCL | O_RDWR : O_RDONLY;
     began = workload_.rate ? began : now_ns();
-    const int file = openat(
-        directory_, name.c_str(), flags | O_CLOEXEC | (workload_.direct ? O_DIRECT : 0), 0644);
-    if (file < 0) {
+    const int file = rehearses_ ? -1
+                                : openat(directory_,
+                                         name.c_str(),
+                                         flags | O_CLOEXEC | (workload_.direct ? O_DIRECT : 0),
+                                         0644);
+    if (file < 0 && !rehearses_) {
         fail((fresh ? "create of " : "open of ") + name);
     }
     timed(kind_of(step.op), began);
     const std::int64_t opened = now_ns();
-    if (close(file) != 0) {
+    if (!rehearses_ && close(file) != 0) {
         fail("close of " + name);
     }
     timed(close_call, opened);
 }
 
 void Load::Thread::list(std::int64_t began) {
+    if (rehearses_) {
+        return timed(kind_of(Op::readdir), began);
+    }
     const int listing = openat(directory_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     long got = listing;
     while (got >= 0) {
@@ -474,8 +484,9 @@ void Load::Thread::transfer(const Step& step, std::int64_t began) {
     const int file = files_[step.file];
     const auto offset = static_cast<off_t>(step.offset);
     errno = 0;
-    const ssize_t moved = reads ? pread(file, buffer_.get(), step.size, offset)
-                                : pwrite(file, buffer_.get(), step.size, offset);
+    const ssize_t moved = rehearses_ ? static_cast<ssize_t>(step.size)
+                          : reads    ? pread(file, buffer_.get(), step.size, offset)
+                                     : pwrite(file, buffer_.get(), step.size, offset);
     timed(kind_of(step.op), began);
     if (moved != static_cast<ssize_t>(step.size)) {
         fail(fmt::format("{} of {} bytes of {} at {} moved {}",
@@ -485,6 +496,21 @@ void Load::Thread::transfer(const Step& step, std::int64_t began) {
                          step.offset,
                          moved));
     }
+}
+
+double own_cost_ns(const system::Scenario& scenario) {
+    constexpr int steps = 2'000;
+    std::int64_t least = 0;
+    for (int batch = 0; batch < 5; ++batch) {
+        Load::Control control;
+        control.operations = steps;
+        Load::Thread thread(scenario, control, 0, scenario.run.seed, std::nullopt);
+        const std::int64_t began = now_ns();
+        thread.rehearse(steps);
+        const std::int64_t took = now_ns() - began;
+        least = batch == 0 ? took : std::min(least, took);
+    }
+    return static_cast<double>(least) / steps;
 }
 
 Load::Load(const system::Scenario& scenario,

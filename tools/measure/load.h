@@ -31,8 +31,9 @@ struct Done {
     double system_s = 0;
 };
 
-/// The cost of timing one call and keeping its time, in nanoseconds.
-double own_cost_ns();
+/// What a thread computes for one step beside its calls, in nanoseconds: which step, names, clock
+/// readings, keeping the times.
+double own_cost_ns(const system::Scenario& scenario);
 
 /// The real threads of a scenario: each does the steps of its operation stream on files below
 /// `root`. begin() to results() in this order.
@@ -71,6 +72,8 @@ class Load {
     Done results();
 
   private:
+    friend double own_cost_ns(const system::Scenario& scenario);
+
     class Thread;
 
     /// What the threads share.

@@ -274,7 +274,7 @@ class Measurement {
 
     Measured run() {
         allow_open_files(prepared_.scenario);
-        out_.own_ns = own_cost_ns();
+        out_.own_ns = own_cost_ns(prepared_.scenario);
         keep_away();
         const real::PrivateMounts mounts({prepared_.daemon, prepared_.scenario.lower.directory});
         base_ = mounts.directory();
