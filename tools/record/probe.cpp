@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <iterator>
 #include <string>
 
@@ -198,11 +199,20 @@ class CallProbe : public SkeletonProbe<call_record_bpf> {
     }
 };
 
+/// Whether the kernel says so; where tracefs is not mounted only an attempt tells.
+bool lacks_tracepoints() {
+    const std::filesystem::path events = "/sys/kernel/tracing/events";
+    return std::filesystem::exists(events) && !std::filesystem::exists(events / "fuse");
+}
+
 }  // namespace
 
 std::unique_ptr<Probe> probe_requests(const Mount& mount,
                                       const std::vector<std::uint32_t>& daemons) {
     libbpf_set_print(be_silent);
+    if (lacks_tracepoints()) {
+        return std::make_unique<RequestProbe>(mount, daemons, Hooks::functions);
+    }
     try {
         return std::make_unique<RequestProbe>(mount, daemons, Hooks::tracepoints);
     } catch (const Probe::Refused&) {
