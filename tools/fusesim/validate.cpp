@@ -65,6 +65,7 @@ std::filesystem::path suite_file(const ValidateOptions& options, const std::stri
 
 struct Run {
     validate::CellResult result;
+    unsigned recorded = 0;  ///< operations of each thread in the pass that records
     config::Document document;
     system::Scenario scenario;
 };
@@ -96,7 +97,7 @@ std::vector<Run> prepare(const validate::Suite& suite,
         }
         config::LoadOptions load;
         load.overrides = cell.overrides;
-        Run run{{}, config::Document::load(suite.base.path, load), {}};
+        Run run{{}, suite.recorded, config::Document::load(suite.base.path, load), {}};
         run.scenario = config::read<system::Scenario>(run.document);
         run.scenario.host = host;
         if (run.scenario.kernel.version.empty()) {
@@ -148,7 +149,7 @@ system::Scenario request_pass(const Run& run) {
     system::Scenario pass = run.scenario;
     pass.run.warm_up = sim::Time();
     pass.run.duration.reset();
-    pass.run.operations = 2000;
+    pass.run.operations = run.recorded;
     return pass;
 }
 
@@ -222,7 +223,9 @@ void simulate_all(std::vector<Run>& runs) {
         // What measuring costs is part of what was measured, beside the calls.
         run.scenario.workload.compute = sim::Time::from_seconds(run.result.reference.own_s);
         run.result.simulated = system::simulate(run.scenario, run.document).result;
-        run.result.simulated_pass = system::simulate(request_pass(run), run.document).result;
+        system::Scenario pass = request_pass(run);
+        pass.workload.recorder = true;
+        run.result.simulated_pass = system::simulate(pass, run.document).result;
         progress.show(++done / static_cast<double>(runs.size()));
     }
 }
@@ -334,7 +337,7 @@ void measure_in_guest(const std::filesystem::path& suite,
     // Calibration fails where its parts do not explain the whole; the cells will show it, too.
     const std::string name = suite.parent_path().filename();
     run_in_guest(
-        fmt::format("fusesim calibrate --exact --out host.yaml || [ $? -eq 1 ] || exit; "
+        fmt::format("fusesim calibrate --exact --out host.yaml || [ $? -eq 1 ] || exit 4; "
                     "fusesim validate --suite {} --from . --only '{}' --measure-only measured.json",
                     name,
                     only),

@@ -39,6 +39,11 @@ void bind(config::Map& map, Suite& suite) {
     map.section("tolerance", suite.tolerance, "how far from the measured the simulated may be");
     map.field("base", suite.base, "scenario that all cells begin with");
     map.field("rounds", suite.rounds, 1, 100, "times that the whole matrix is measured");
+    map.field("recorded",
+              suite.recorded,
+              1,
+              1'000'000,
+              "operations of each thread in the pass that records requests");
     map.field("groups", suite.groups, "group of the cells that have a part, by part");
     map.section("parts", suite.parts, "what cells are made of");
     map.field("calibration", suite.calibration, "cells whose like the host profile is made from");

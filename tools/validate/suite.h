@@ -33,6 +33,7 @@ struct Suite {
     Machine machine = Machine::here;  ///< where cells are measured
     config::File base;                ///< scenario that all cells begin with
     unsigned rounds = 5;
+    unsigned recorded = 2000;                   ///< operations of each thread whose requests count
     std::map<std::string, std::string> groups;  ///< by part: the group of cells that have it
     std::optional<Tolerance> tolerance;  ///< of all cells; else by group, as promised for mounts
     std::map<std::string, Part> parts;
