@@ -50,18 +50,23 @@ struct ServiceTimes {
 /// demands where a recording knows it and is to be followed.
 class ServiceTimeFs : public FileSystem {
   public:
-    ServiceTimeFs(ServiceTimes times, bool follow_recording, std::uint64_t seed)
+    ServiceTimeFs(ServiceTimes times,
+                  bool follow_recording,
+                  std::uint64_t seed,
+                  bool includes_library = true)
         : times_(std::move(times)),
           follow_recording_(follow_recording),
+          includes_library_(includes_library),
           random_(seed, "daemon.service_time") {}
 
     sim::Task<> handle(host::Thread& worker, transport::Call& call) override;
 
-    bool includes_library() const override { return true; }
+    bool includes_library() const override { return includes_library_; }
 
   private:
     ServiceTimes times_;
     bool follow_recording_;
+    bool includes_library_;
     sim::Random random_;
 };
 

@@ -144,6 +144,10 @@ void bind(config::Map& map, DaemonConfig& daemon) {
                   "service",
                   fmt::format("names the unknown opcode '{}'", name));
     }
+    map.field("service_includes_library",
+              daemon.service_includes_library,
+              "`service` holds the library's own time, as what `fusesim fit` writes does; else "
+              "that comes on top, as it does in `fusesim measure`");
     map.check(daemon.filesystem != Kind::service_time || !daemon.service.empty(),
               "service",
               "is needed with filesystem: service_time",

@@ -65,6 +65,7 @@ struct DaemonConfig {
     std::optional<Kind> filesystem;  ///< recorded with a trace, else null
     Api api = Api::low_level;
     std::map<std::string, ServiceTimeConfig> service;  ///< by opcode, or `other`
+    bool service_includes_library = true;
     std::optional<Threads> threads;
     std::string libfuse = "3.14";
     std::optional<int> max_idle_threads;

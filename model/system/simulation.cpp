@@ -80,8 +80,9 @@ std::unique_ptr<daemon::FileSystem> make_file_system(const Scenario& scenario,
             times.other = time;
         }
     }
+    const bool recorded = daemon.filesystem == DaemonConfig::Kind::recorded;
     return std::make_unique<daemon::ServiceTimeFs>(
-        std::move(times), daemon.filesystem == DaemonConfig::Kind::recorded, seed);
+        std::move(times), recorded, seed, recorded || daemon.service_includes_library);
 }
 
 fuse::ConnectionConfig connection_config(const Scenario& scenario, unsigned protocol_minor) {

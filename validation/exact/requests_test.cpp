@@ -20,23 +20,37 @@ namespace {
 using Counts = std::map<std::string, std::uint64_t>;
 
 /// Requests by opcode; how many forgets share a message depends on timing and is left out.
-Counts requests(const std::string& mount, const std::string& workload, std::uint64_t operations) {
+report::Result simulated(const std::string& daemon,
+                         const std::string& mount,
+                         const std::string& workload,
+                         std::uint64_t operations,
+                         const host::HostProfile& host = validation::paper_host(1)) {
     const std::string text = fmt::format(
         "schema_version: 1\n"
         "kernel: {{version: '6.18'}}\n"
         "mount: {{{}}}\n"
-        "daemon: {{filesystem: 'null', threads: single}}\n"
+        "daemon: {{{}, threads: single}}\n"
         "workload: {{files: {{count: 8, size: 1 MiB}}, {}}}\n"
         "run: {{operations: {}}}\n",
         mount,
+        daemon,
         workload,
         operations);
     const auto document = config::Document::parse(text, "test");
     auto scenario = config::read<system::Scenario>(document);
-    scenario.host = validation::paper_host(1);
-    const auto outcome = system::simulate(scenario, document);
+    scenario.host = host;
+    scenario.host->costs.lower.try_emplace("tmpfs");
+    return system::simulate(scenario, document).result;
+}
+
+const std::string null_daemon = "filesystem: 'null'";
+
+Counts requests(const std::string& mount,
+                const std::string& workload,
+                std::uint64_t operations,
+                const std::string& daemon = null_daemon) {
     Counts counts;
-    for (const auto& [opcode, request] : outcome.result.requests) {
+    for (const auto& [opcode, request] : simulated(daemon, mount, workload, operations).requests) {
         if (opcode != "FORGET" && opcode != "BATCH_FORGET") {
             counts[opcode] = request.count;
         }
@@ -129,4 +143,42 @@ TEST_CASE("writes and fsync") {
         requests(cached + ", writeback_cache: true", "operations: [{op: write}, {op: fsync}]", 200);
     CHECK(back.at("WRITE") == 100);
     CHECK(back.at("FSYNC") == 100);
+}
+
+TEST_CASE(
+    "the first write asks for a capability, where the layout was not written through the mount") {
+    const std::string stack = "filesystem: stackfs";
+    CHECK(requests(cached, one("write"), 100, stack) == Counts{{"WRITE", 100}, {"GETXATTR", 1}});
+    CHECK(requests(cached + ", direct_io: true", one("write"), 100, stack) ==
+          Counts{{"WRITE", 100}});
+}
+
+TEST_CASE("the library takes what its opcode takes, beside service times unless these include it") {
+    host::HostProfile host = validation::paper_host(1);
+    const auto processing = [&](const std::string& daemon, const char* opcode) {
+        const auto result = simulated(daemon, expired, one("stat"), 10, host);
+        return sim::Time::from_seconds(
+            report::find(result.requests, opcode)->phases->processing.value());
+    };
+    const std::string service = "filesystem: service_time, service: {other: {cpu: 100 us}}";
+    const std::string beside = service + ", service_includes_library: false";
+    host.costs.libfuse_request = sim::Time::from_ns(4'000);
+    const sim::Time null = processing(null_daemon, "LOOKUP");
+    const sim::Time call = null - host.costs.libfuse_request;
+    const sim::Time served = sim::Time::from_ns(100'000);
+    CHECK(processing(service, "LOOKUP") == call + served);
+    CHECK(processing(beside, "LOOKUP") == null + served);
+
+    SECTION("what comes after the reply is not part of processing") {
+        host.costs.libfuse_loop = sim::Time::from_ns(1'000);
+        CHECK(processing(null_daemon, "LOOKUP") == null - host.costs.libfuse_loop);
+    }
+    SECTION("by opcode") {
+        host.costs.library.emplace();
+        host.costs.library->lookup = sim::Time::from_ns(7'000);
+        host.costs.library->getattr = sim::Time::from_ns(5'000);
+        CHECK(processing(null_daemon, "LOOKUP") == call + host.costs.library->lookup);
+        CHECK(processing(null_daemon, "GETATTR") == call + host.costs.library->getattr);
+        CHECK(processing(beside, "GETATTR") == call + host.costs.library->getattr + served);
+    }
 }
