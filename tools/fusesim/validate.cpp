@@ -395,7 +395,7 @@ int validate_suites(const ValidateOptions& options) {
         const std::vector<validate::CellResult> results = results_of(runs);
         const validate::Accuracy accuracy = validate::compare(results, suite.tolerance);
         all["suites"].push_back(validate::to_json(suite.name, accuracy));
-        text += validate::text(accuracy);
+        text += validate::text(suite, accuracy);
         if (!options.out.empty()) {
             const std::string former =
                 std::filesystem::exists(options.out) ? read_file(options.out) : "";
@@ -413,9 +413,7 @@ int validate_suites(const ValidateOptions& options) {
                                      runs.size(),
                                      rounds))));
         }
-        for (const validate::Verdict& verdict : accuracy.verdicts) {
-            missed = missed || (!verdict.ok && !verdict.calibration);
-        }
+        missed = missed || !validate::passes(accuracy, suite.bounds);
     }
     if (options.measure_only.empty()) {
         deliver(options.json, all.dump(2) + "\n", text);

@@ -211,7 +211,7 @@ Summary summarise(const std::string& group, const std::vector<Verdict>& verdicts
         }
         if (verdict.metric == "latency_p99") {
             ++tails;
-            good_tails += verdict.ok ? 1 : 0;
+            good_tails += std::abs(verdict.error) <= 0.30 ? 1 : 0;
         } else if (verdict.metric == "throughput" || verdict.metric == "latency_mean") {
             errors.push_back(std::abs(verdict.error));
             within += verdict.ok ? 1 : 0;
@@ -261,6 +261,23 @@ void add_round(Reference& reference,
         }
     }
     reference.own_s = measured.own_ns * 1e-9;
+}
+
+bool passes(const Accuracy& accuracy, const std::optional<Bounds>& bounds) {
+    if (!bounds) {
+        return std::all_of(
+            accuracy.verdicts.begin(), accuracy.verdicts.end(), [](const Verdict& verdict) {
+                return verdict.ok || verdict.calibration;
+            });
+    }
+    const bool directions = accuracy.changes.empty() ||
+                            accuracy.change_summary.right_direction >= bounds->direction.fraction;
+    return directions &&
+           std::all_of(
+               accuracy.summaries.begin(), accuracy.summaries.end(), [&](const Summary& summary) {
+                   return summary.median <= bounds->median.fraction &&
+                          summary.worst <= bounds->worst.fraction;
+               });
 }
 
 Accuracy compare(const std::vector<CellResult>& results,

@@ -96,6 +96,9 @@ struct CellResult {
     std::string operation;
 };
 
+/// Whether the suite as a whole is as accurate as promised: by the bounds, else by each number.
+bool passes(const Accuracy& accuracy, const std::optional<Bounds>& bounds);
+
 /// Compares all cells with their simulations, and all pairs of cells that differ in one part. With
 /// a tolerance of its own the suite has phases of requests judged, too.
 Accuracy compare(const std::vector<CellResult>& results,

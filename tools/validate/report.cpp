@@ -93,6 +93,20 @@ std::string promised(const std::optional<Tolerance>& tolerance) {
         report::time_text(tolerance->phase_least.seconds()));
 }
 
+/// Nothing for a suite that is judged number by number.
+std::string bounds_sentence(const std::optional<Bounds>& bounds, const Accuracy& accuracy) {
+    if (!bounds) {
+        return "";
+    }
+    return fmt::format(
+        "Bounds, for every group: median error at most {:g} %, worst at most {:g} %; the right "
+        "direction of at least {:g} % of changes. They are {}.\n",
+        bounds->median.fraction * 100,
+        bounds->worst.fraction * 100,
+        bounds->direction.fraction * 100,
+        passes(accuracy, bounds) ? "kept" : "NOT kept");
+}
+
 std::string change_sentence(const Accuracy& accuracy) {
     return fmt::format(
         "{} pairs of cells differ in one part by more than their spread; the direction is right in "
@@ -171,6 +185,9 @@ std::string markdown(const Suite& suite,
     out += rows(accuracy, true, [](const Verdict& v) { return !v.ok && !v.calibration; });
     out += "\n## By group\n\nThroughput and mean latency of predicted cells.\n\n" +
            summary_rows(accuracy);
+    if (suite.bounds) {
+        out += "\n" + report::wrapped(bounds_sentence(suite.bounds, accuracy));
+    }
     out += "\n## Changes\n\n" + change_sentence(accuracy);
     std::vector<Change> worst = accuracy.changes;
     std::stable_sort(worst.begin(), worst.end(), [](const Change& a, const Change& b) {
@@ -206,7 +223,7 @@ std::string markdown(const Suite& suite,
     return out;
 }
 
-std::string text(const Accuracy& accuracy) {
+std::string text(const Suite& suite, const Accuracy& accuracy) {
     report::Table table({"group", "numbers", "median", "p90", "worst", "in bounds", "p99 in 30 %"});
     for (const Summary& summary : accuracy.summaries) {
         table.add({summary.group,
@@ -217,7 +234,8 @@ std::string text(const Accuracy& accuracy) {
                    report::percent_text(summary.within),
                    report::percent_text(summary.p99_within)});
     }
-    return table.text() + "\n" + report::wrapped(change_sentence(accuracy));
+    return table.text() + "\n" + report::wrapped(change_sentence(accuracy)) +
+           report::wrapped(bounds_sentence(suite.bounds, accuracy));
 }
 
 }  // namespace fusesim::validate

@@ -25,6 +25,6 @@ std::string with_section(const std::string& file,
                          const std::string& section);
 
 /// Summaries for a terminal.
-std::string text(const Accuracy& accuracy);
+std::string text(const Suite& suite, const Accuracy& accuracy);
 
 }  // namespace fusesim::validate

@@ -28,6 +28,21 @@ void bind(config::Map& map, Tolerance& tolerance) {
               "the same, where this is more");
 }
 
+void bind(config::Map& map, Bounds& bounds) {
+    const config::Percent none{0};
+    map.field("median",
+              bounds.median,
+              none,
+              config::Percent{10},
+              "most that the median error of a group's throughputs and mean latencies may be");
+    map.field("worst", bounds.worst, none, config::Percent{10}, "... the worst error");
+    map.field("direction",
+              bounds.direction,
+              none,
+              config::Percent{1},
+              "least share of pairs of cells whose difference is predicted in the right direction");
+}
+
 void bind(config::Map& map, Suite& suite) {
     using Machine = Suite::Machine;
     map.field("schema_version", suite.schema_version, 1, 1, "version of this format");
@@ -37,6 +52,10 @@ void bind(config::Map& map, Suite& suite) {
               {{"here", Machine::here}, {"guest", Machine::guest}},
               "where cells are measured: here, or in the guest of kernel-ref/guest");
     map.section("tolerance", suite.tolerance, "how far from the measured the simulated may be");
+    map.section("bounds",
+                suite.bounds,
+                "what makes the suite pass or fail; else every number that is beyond its tolerance "
+                "makes it fail");
     map.field("base", suite.base, "scenario that all cells begin with");
     map.field("rounds", suite.rounds, 1, 100, "times that the whole matrix is measured");
     map.field("recorded",

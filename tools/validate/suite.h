@@ -25,6 +25,14 @@ struct Tolerance {
     sim::Time phase_least = sim::Time::from_ns(500);
 };
 
+/// What a group's summary must not exceed: the suite as a whole is judged by these where they are
+/// given, and single numbers beyond their tolerance are only listed.
+struct Bounds {
+    config::Percent median{0.05};     ///< error of throughputs and mean latencies
+    config::Percent worst{0.5};       ///< of these
+    config::Percent direction{0.85};  ///< least share of changes predicted in the right direction
+};
+
 /// A matrix of scenarios, each a choice of parts on top of one scenario.
 struct Suite {
     unsigned schema_version = 1;
@@ -36,6 +44,7 @@ struct Suite {
     unsigned recorded = 2000;                   ///< operations of each thread whose requests count
     std::map<std::string, std::string> groups;  ///< by part: the group of cells that have it
     std::optional<Tolerance> tolerance;  ///< of all cells; else by group, as promised for mounts
+    std::optional<Bounds> bounds;        ///< of the whole suite
     std::map<std::string, Part> parts;
     std::vector<std::string> calibration;  ///< cells whose like the host profile was made from
     std::vector<std::string> predicted;    ///< all others
@@ -43,6 +52,7 @@ struct Suite {
 
 void bind(config::Map& map, Part& part);
 void bind(config::Map& map, Tolerance& tolerance);
+void bind(config::Map& map, Bounds& bounds);
 void bind(config::Map& map, Suite& suite);
 
 /// One cell: part names in the order of the suite's line.

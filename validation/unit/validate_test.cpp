@@ -46,6 +46,34 @@ CellResult result(const std::string& name,
 
 }  // namespace
 
+TEST_CASE("a suite is judged by its bounds, where it has any, else by each number") {
+    const auto accuracy = validate::compare(
+        {result("a", {"here"}, {100, 100, 100}, 105), result("b", {"here"}, {100, 100, 100}, 120)});
+    CHECK_FALSE(validate::passes(accuracy, std::nullopt));  // b is beyond 15 %
+    const auto bounds = [](double median, double worst) {
+        validate::Bounds out;
+        out.median.fraction = median;
+        out.worst.fraction = worst;
+        return out;
+    };
+    // Errors: 5 and 20 % of the throughputs, 1 - 1 / 1.05 and 1 - 1 / 1.2 of the mean latencies.
+    CHECK(validate::passes(accuracy, bounds(0.11, 0.21)));
+    CHECK_FALSE(validate::passes(accuracy, bounds(0.10, 0.21)));
+    CHECK_FALSE(validate::passes(accuracy, bounds(0.11, 0.19)));
+}
+
+TEST_CASE("a suite is judged by the directions of changes, too") {
+    // Measured: b is faster; simulated: slower, but each within a tenth.
+    const auto accuracy = validate::compare({result("a", {"slow", "here"}, {100, 100, 100}, 103),
+                                             result("b", {"fast", "here"}, {105, 105, 105}, 102)});
+    REQUIRE(accuracy.changes.size() == 1);
+    validate::Bounds bounds;
+    bounds.direction.fraction = 1;
+    CHECK_FALSE(validate::passes(accuracy, bounds));
+    bounds.direction.fraction = 0;
+    CHECK(validate::passes(accuracy, bounds));
+}
+
 TEST_CASE("a suite's lines become cells with the settings of their parts") {
     const auto document = config::Document::parse(text, "suite.yaml");
     const auto cells = validate::cells(config::read<validate::Suite>(document), document);
