@@ -260,12 +260,13 @@ host::HostProfile read_host(const std::string& file) {
     return config::read<host::HostProfile>(config::Document::load(file));
 }
 
-/// Every cell once, as a machine whose clock counts instructions allows.
-void measure_exactly(std::vector<Run>& runs, const std::atomic<bool>& stop_asked) {
+/// No look at the pace, as a machine whose clock counts instructions allows.
+void measure_exactly(std::vector<Run>& runs, unsigned rounds, const std::atomic<bool>& stop_asked) {
     Progress progress("measuring");
     double done = 0;
     for (Run& run : runs) {
         measure::Options how = measure_once(stop_asked);
+        how.repeats = rounds;
         how.requests = false;
         validate::add_round(run.result.reference,
                             measure::run(run.scenario, run.document, how),
@@ -381,7 +382,7 @@ int validate_suites(const ValidateOptions& options) {
         if (guest) {
             take_measured(runs, guest->measured());
         } else if (suite.machine == Machine::guest) {
-            measure_exactly(runs, stop_asked);
+            measure_exactly(runs, rounds, stop_asked);
         } else {
             const double profile_ns = host.costs.syscall.seconds() * 1e9;
             const double full_pace = full_pace_ns(profile_ns, stop_asked);

@@ -172,7 +172,7 @@ std::string markdown(const Suite& suite,
                                 suite.name);
     out += in_guest
                ? "The mount was in the guest of kernel-ref/guest, whose clock counts "
-                 "instructions: measured once.\n"
+                 "instructions. Spread: half the range of the\nrounds. "
                : "Measured: the median of all rounds, at the host profile's pace; spread: half "
                  "their range. ";
     out +=
