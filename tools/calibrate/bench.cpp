@@ -104,6 +104,7 @@ std::vector<Interruption> measure_interruptions() {
     double counts[std::size(gap_ends)] = {};
     double sums[std::size(gap_ends)] = {};
     double span = 0;
+    static_cast<void>(tick_ns());  // takes a while the first time, which would be a gap
     real::PaceWatch watch(usual_pace());
     const std::int64_t latest = real::now_ns() + static_cast<std::int64_t>(patience * 1e9);
     while (span < seconds * 1e9 && real::now_ns() < latest) {
