@@ -40,14 +40,17 @@ bool is_phase(const Verdict& verdict) {
     return verdict.metric.rfind("phase.", 0) == 0;
 }
 
+bool is_count(const Verdict& verdict) {
+    return verdict.metric.rfind("count.", 0) == 0;
+}
+
 bool holds(const Verdict& verdict, const Tolerance& tolerance) {
     const double error = std::abs(verdict.error);
     if (is_phase(verdict)) {
         return error <= tolerance.phase.fraction ||
                std::abs(verdict.predicted - verdict.reference) <= tolerance.phase_least.seconds();
     }
-    const bool count = verdict.metric.rfind("count.", 0) == 0;
-    const config::Percent most = count                             ? tolerance.count
+    const config::Percent most = is_count(verdict)                 ? tolerance.count
                                  : verdict.metric == "latency_p99" ? tolerance.p99
                                  : verdict.metric == "throughput"  ? tolerance.throughput
                                                                    : tolerance.latency;
@@ -57,7 +60,7 @@ bool holds(const Verdict& verdict, const Tolerance& tolerance) {
 /// What is promised of one number where the suite itself says nothing.
 bool holds(const Verdict& verdict) {
     const double error = std::abs(verdict.error);
-    if (verdict.metric.rfind("count.", 0) == 0) {
+    if (is_count(verdict)) {
         return error <= 0.01;
     }
     if (verdict.metric == "latency_p99") {
@@ -198,31 +201,48 @@ ChangeSummary summarise(const std::vector<Change>& all) {
     return {share(right, all.size()), median(errors)};
 }
 
+/// How many of some numbers are good.
+struct Tally {
+    std::size_t good = 0;
+    std::size_t all = 0;
+
+    void add(bool is_good) {
+        good += is_good ? 1 : 0;
+        ++all;
+    }
+
+    double share_or(double none) const { return all > 0 ? share(good, all) : none; }
+};
+
 Summary summarise(const std::string& group, const std::vector<Verdict>& verdicts) {
     Summary summary;
     summary.group = group;
     std::vector<double> errors;
-    std::size_t within = 0;
-    std::size_t tails = 0;
-    std::size_t good_tails = 0;
+    Tally within;
+    Tally tails;
+    Tally phases;
+    Tally counts;
     for (const Verdict& verdict : verdicts) {
         if (verdict.group != group || verdict.calibration) {
             continue;
         }
         if (verdict.metric == "latency_p99") {
-            ++tails;
-            good_tails += std::abs(verdict.error) <= 0.30 ? 1 : 0;
+            tails.add(std::abs(verdict.error) <= 0.30);
         } else if (verdict.metric == "throughput" || verdict.metric == "latency_mean") {
             errors.push_back(std::abs(verdict.error));
-            within += verdict.ok ? 1 : 0;
+            within.add(verdict.ok);
+        } else {
+            (is_phase(verdict) ? phases : counts).add(verdict.ok);
         }
     }
     summary.n = errors.size();
     summary.median = median(errors);
     summary.p90 = quantile(errors, 0.9);
     summary.worst = quantile(errors, 1);
-    summary.within = share(within, errors.size());
-    summary.p99_within = share(good_tails, tails);
+    summary.within = within.share_or(0);
+    summary.p99_within = tails.share_or(0);
+    summary.phases_within = phases.share_or(1);
+    summary.counts_within = counts.share_or(1);
     return summary;
 }
 
@@ -275,8 +295,11 @@ bool passes(const Accuracy& accuracy, const std::optional<Bounds>& bounds) {
     return directions &&
            std::all_of(
                accuracy.summaries.begin(), accuracy.summaries.end(), [&](const Summary& summary) {
-                   return summary.median <= bounds->median.fraction &&
-                          summary.worst <= bounds->worst.fraction;
+                   const GroupBounds* most = bounds->of(summary.group);
+                   return most != nullptr && summary.median <= most->median.fraction &&
+                          summary.worst <= most->worst.fraction &&
+                          summary.phases_within >= most->phases.fraction &&
+                          summary.counts_within >= most->counts.fraction;
                });
 }
 

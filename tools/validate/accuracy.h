@@ -72,6 +72,8 @@ struct Summary {
     double worst = 0;
     double within = 0;      ///< share of verdicts that are ok
     double p99_within = 0;  ///< share of p99 latencies within 30 %
+    double phases_within = 1;
+    double counts_within = 1;
 };
 
 /// All changes together.
@@ -96,7 +98,8 @@ struct CellResult {
     std::string operation;
 };
 
-/// Whether the suite as a whole is as accurate as promised: by the bounds, else by each number.
+/// Whether the suite as a whole is as accurate as the bounds say, else each number as its tolerance
+/// says.
 bool passes(const Accuracy& accuracy, const std::optional<Bounds>& bounds);
 
 /// Compares all cells with their simulations, and all pairs of cells that differ in one part. With

@@ -3,6 +3,7 @@
 #include "report/numbers.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -93,18 +94,94 @@ std::string promised(const std::optional<Tolerance>& tolerance) {
         report::time_text(tolerance->phase_least.seconds()));
 }
 
-/// Nothing for a suite that is judged number by number.
-std::string bounds_sentence(const std::optional<Bounds>& bounds, const Accuracy& accuracy) {
-    if (!bounds) {
-        return "";
+/// One number that a suite is judged by as a whole.
+struct Judged {
+    std::string group;
+    const char* what;
+    bool at_most;  ///< else at least
+    double reached;
+    std::optional<double> asked;
+    std::optional<double> promised;
+
+    bool keeps(std::optional<double> bound) const {
+        return !bound || (at_most ? reached <= *bound : reached >= *bound);
     }
-    return fmt::format(
-        "Bounds, for every group: median error at most {:g} %, worst at most {:g} %; the right "
-        "direction of at least {:g} % of changes. They are {}.\n",
-        bounds->median.fraction * 100,
-        bounds->worst.fraction * 100,
-        bounds->direction.fraction * 100,
-        passes(accuracy, bounds) ? "kept" : "NOT kept");
+};
+
+/// Nothing for a suite that is judged number by number.
+std::vector<Judged> judged(const Suite& suite, const Accuracy& accuracy) {
+    std::vector<Judged> all;
+    if (!suite.bounds) {
+        return all;
+    }
+    const auto of_group = [](const std::optional<Bounds>& bounds,
+                             const std::string& group,
+                             config::Percent GroupBounds::*number) -> std::optional<double> {
+        const GroupBounds* found = bounds ? bounds->of(group) : nullptr;
+        return found != nullptr ? std::optional((found->*number).fraction) : std::nullopt;
+    };
+    const auto put = [&](const Summary& summary,
+                         const char* what,
+                         bool at_most,
+                         double Summary::*reached,
+                         config::Percent GroupBounds::*number) {
+        all.push_back({summary.group,
+                       what,
+                       at_most,
+                       summary.*reached,
+                       of_group(suite.bounds, summary.group, number),
+                       of_group(suite.promised, summary.group, number)});
+    };
+    for (const Summary& summary : accuracy.summaries) {
+        put(summary, "median error", true, &Summary::median, &GroupBounds::median);
+        put(summary, "worst error", true, &Summary::worst, &GroupBounds::worst);
+        put(summary, "phases within", false, &Summary::phases_within, &GroupBounds::phases);
+        put(summary, "requests within", false, &Summary::counts_within, &GroupBounds::counts);
+    }
+    if (!accuracy.changes.empty()) {
+        all.push_back({"all",
+                       "direction right",
+                       false,
+                       accuracy.change_summary.right_direction,
+                       suite.bounds->direction.fraction,
+                       suite.promised ? std::optional(suite.promised->direction.fraction)
+                                      : std::nullopt});
+    }
+    return all;
+}
+
+std::vector<std::string> cells_of(const Judged& judged) {
+    const auto bound_text = [&](std::optional<double> bound) {
+        return bound ? fmt::format("{} {:g} %{}",
+                                   judged.at_most ? "<=" : ">=",
+                                   std::round(*bound * 1e4) / 100,
+                                   judged.keeps(bound) ? "" : ", missed")
+                     : "";
+    };
+    return {judged.group,
+            judged.what,
+            report::percent_text(judged.reached),
+            bound_text(judged.asked),
+            bound_text(judged.promised)};
+}
+
+std::string bounds_sentence(const Suite& suite, const Accuracy& accuracy) {
+    const auto kept = [&](const std::optional<Bounds>& bounds) {
+        return passes(accuracy, bounds) ? "kept" : "NOT kept";
+    };
+    std::string out = fmt::format("What is asked is {}", kept(suite.bounds));
+    return out + (suite.promised
+                      ? fmt::format("; what is promised meanwhile is {}.\n", kept(suite.promised))
+                      : ".\n");
+}
+
+std::string bounds_rows(const Suite& suite, const Accuracy& accuracy) {
+    std::string out =
+        "| group | number | reached | asked | promised |\n|---|---|---:|---:|---:|\n";
+    for (const Judged& one : judged(suite, accuracy)) {
+        out += fmt::format("| {} |\n", fmt::join(cells_of(one), " | "));
+    }
+    return out;
 }
 
 std::string change_sentence(const Accuracy& accuracy) {
@@ -186,7 +263,11 @@ std::string markdown(const Suite& suite,
     out += "\n## By group\n\nThroughput and mean latency of predicted cells.\n\n" +
            summary_rows(accuracy);
     if (suite.bounds) {
-        out += "\n" + report::wrapped(bounds_sentence(suite.bounds, accuracy));
+        out += "\n## Asked and promised\n\n" +
+               report::wrapped(bounds_sentence(suite, accuracy) +
+                               "Phases and requests: shares of those numbers that are within their "
+                               "tolerance (see Missed).\n") +
+               "\n" + bounds_rows(suite, accuracy);
     }
     out += "\n## Changes\n\n" + change_sentence(accuracy);
     std::vector<Change> worst = accuracy.changes;
@@ -234,8 +315,15 @@ std::string text(const Suite& suite, const Accuracy& accuracy) {
                    report::percent_text(summary.within),
                    report::percent_text(summary.p99_within)});
     }
-    return table.text() + "\n" + report::wrapped(change_sentence(accuracy)) +
-           report::wrapped(bounds_sentence(suite.bounds, accuracy));
+    std::string out = table.text() + "\n" + report::wrapped(change_sentence(accuracy));
+    if (suite.bounds) {
+        report::Table bounds({"group", "number", "reached", "asked", "promised"});
+        for (const Judged& one : judged(suite, accuracy)) {
+            bounds.add(cells_of(one));
+        }
+        out += "\n" + bounds.text() + "\n" + report::wrapped(bounds_sentence(suite, accuracy));
+    }
+    return out;
 }
 
 }  // namespace fusesim::validate

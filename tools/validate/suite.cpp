@@ -28,17 +28,34 @@ void bind(config::Map& map, Tolerance& tolerance) {
               "the same, where this is more");
 }
 
-void bind(config::Map& map, Bounds& bounds) {
+const GroupBounds* Bounds::of(const std::string& group) const {
+    auto found = groups.find(group);
+    found = found == groups.end() ? groups.find("every") : found;
+    return found == groups.end() ? nullptr : &found->second;
+}
+
+void bind(config::Map& map, GroupBounds& bounds) {
     const config::Percent none{0};
+    const config::Percent all{1};
     map.field("median",
               bounds.median,
               none,
               config::Percent{10},
               "most that the median error of a group's throughputs and mean latencies may be");
     map.field("worst", bounds.worst, none, config::Percent{10}, "... the worst error");
+    map.field("phases",
+              bounds.phases,
+              none,
+              all,
+              "least share of phases of requests that are within their tolerance");
+    map.field("counts", bounds.counts, none, all, "... of numbers of requests");
+}
+
+void bind(config::Map& map, Bounds& bounds) {
+    map.section("groups", bounds.groups, "by group; `every` holds for those that are not named");
     map.field("direction",
               bounds.direction,
-              none,
+              config::Percent{0},
               config::Percent{1},
               "least share of pairs of cells whose difference is predicted in the right direction");
 }
@@ -54,8 +71,12 @@ void bind(config::Map& map, Suite& suite) {
     map.section("tolerance", suite.tolerance, "how far from the measured the simulated may be");
     map.section("bounds",
                 suite.bounds,
-                "what makes the suite pass or fail; else every number that is beyond its tolerance "
-                "makes it fail");
+                "what the suite is asked for, and passes or fails by; else every number that is "
+                "beyond its tolerance makes it fail");
+    map.section("promised",
+                suite.promised,
+                "what the suite reaches, with some room; `validate --promised` passes or fails by "
+                "it");
     map.field("base", suite.base, "scenario that all cells begin with");
     map.field("rounds", suite.rounds, 1, 100, "times that the whole matrix is measured");
     map.field("recorded",

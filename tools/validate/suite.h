@@ -25,12 +25,23 @@ struct Tolerance {
     sim::Time phase_least = sim::Time::from_ns(500);
 };
 
-/// What a group's summary must not exceed: the suite as a whole is judged by these where they are
-/// given, and single numbers beyond their tolerance are only listed.
+/// What the summary of one group must not exceed.
+struct GroupBounds {
+    config::Percent median{0.05};  ///< error of throughputs and mean latencies
+    config::Percent worst{0.5};    ///< of these
+    config::Percent phases{0};     ///< least share of phases of requests within their tolerance
+    config::Percent counts{0};     ///< ... of numbers of requests
+};
+
+/// A suite as a whole is judged by these where they are given, and single numbers beyond their
+/// tolerance are only listed.
 struct Bounds {
-    config::Percent median{0.05};     ///< error of throughputs and mean latencies
-    config::Percent worst{0.5};       ///< of these
-    config::Percent direction{0.85};  ///< least share of changes predicted in the right direction
+    /// By group; `every` holds for those that are not named.
+    std::map<std::string, GroupBounds> groups;
+    config::Percent direction{0};  ///< least share of changes predicted in the right direction
+
+    /// Null for a group that nothing is said of.
+    const GroupBounds* of(const std::string& group) const;
 };
 
 /// A matrix of scenarios, each a choice of parts on top of one scenario.
@@ -44,7 +55,8 @@ struct Suite {
     unsigned recorded = 2000;                   ///< operations of each thread whose requests count
     std::map<std::string, std::string> groups;  ///< by part: the group of cells that have it
     std::optional<Tolerance> tolerance;  ///< of all cells; else by group, as promised for mounts
-    std::optional<Bounds> bounds;        ///< of the whole suite
+    std::optional<Bounds> bounds;        ///< what the suite is asked for
+    std::optional<Bounds> promised;      ///< what it reaches, with some room: keeps it from falling
     std::map<std::string, Part> parts;
     std::vector<std::string> calibration;  ///< cells whose like the host profile was made from
     std::vector<std::string> predicted;    ///< all others
@@ -52,6 +64,7 @@ struct Suite {
 
 void bind(config::Map& map, Part& part);
 void bind(config::Map& map, Tolerance& tolerance);
+void bind(config::Map& map, GroupBounds& bounds);
 void bind(config::Map& map, Bounds& bounds);
 void bind(config::Map& map, Suite& suite);
 

@@ -50,16 +50,56 @@ TEST_CASE("a suite is judged by its bounds, where it has any, else by each numbe
     const auto accuracy = validate::compare(
         {result("a", {"here"}, {100, 100, 100}, 105), result("b", {"here"}, {100, 100, 100}, 120)});
     CHECK_FALSE(validate::passes(accuracy, std::nullopt));  // b is beyond 15 %
-    const auto bounds = [](double median, double worst) {
+    const auto bounds = [](const char* group, double median, double worst) {
         validate::Bounds out;
-        out.median.fraction = median;
-        out.worst.fraction = worst;
+        out.groups[group].median.fraction = median;
+        out.groups[group].worst.fraction = worst;
         return out;
     };
     // Errors: 5 and 20 % of the throughputs, 1 - 1 / 1.05 and 1 - 1 / 1.2 of the mean latencies.
-    CHECK(validate::passes(accuracy, bounds(0.11, 0.21)));
-    CHECK_FALSE(validate::passes(accuracy, bounds(0.10, 0.21)));
-    CHECK_FALSE(validate::passes(accuracy, bounds(0.11, 0.19)));
+    CHECK(validate::passes(accuracy, bounds("every", 0.11, 0.21)));
+    CHECK_FALSE(validate::passes(accuracy, bounds("every", 0.10, 0.21)));
+    CHECK_FALSE(validate::passes(accuracy, bounds("every", 0.11, 0.19)));
+
+    // A group's own bounds come first, and none at all are kept by nothing.
+    auto own = bounds("pinned_same", 0.11, 0.21);
+    CHECK(validate::passes(accuracy, own));
+    own.groups["every"].median.fraction = 0;
+    CHECK(validate::passes(accuracy, own));
+    CHECK_FALSE(validate::passes(accuracy, bounds("free", 0.11, 0.21)));
+}
+
+TEST_CASE("a suite is judged by numbers of requests and their phases, too") {
+    CellResult cell = result("a", {"here"}, {100, 100, 100}, 100);
+    const auto request = [](double queue) {
+        report::Request out;
+        out.count = 10;
+        out.phases.emplace();
+        out.phases->queue = queue;
+        return out;
+    };
+    cell.reference.recorded_steps = 10;
+    cell.reference.recorded.requests.emplace_back("READ", request(10e-6));
+    cell.simulated_pass.requests.emplace_back("READ", request(12e-6));
+    const auto accuracy = validate::compare({cell}, validate::Tolerance{});
+    REQUIRE(accuracy.summaries.size() == 1);
+    CHECK(accuracy.summaries[0].phases_within == Approx(1));  // 20 % are allowed
+
+    validate::Tolerance narrow;
+    narrow.phase.fraction = 0.1;
+    const auto missed = validate::compare({cell}, narrow);
+    CHECK(missed.summaries[0].phases_within == Approx(0));
+    validate::Bounds bounds;
+    bounds.groups["every"].phases.fraction = 0.5;
+    CHECK(validate::passes(accuracy, bounds));
+    CHECK_FALSE(validate::passes(missed, bounds));
+
+    cell.simulated_pass.requests.front().second.count = 9;
+    const auto fewer = validate::compare({cell}, validate::Tolerance{});
+    bounds.groups["every"] = {};
+    CHECK(validate::passes(fewer, bounds));
+    bounds.groups["every"].counts.fraction = 1;
+    CHECK_FALSE(validate::passes(fewer, bounds));
 }
 
 TEST_CASE("a suite is judged by the directions of changes, too") {
@@ -68,6 +108,7 @@ TEST_CASE("a suite is judged by the directions of changes, too") {
                                              result("b", {"fast", "here"}, {105, 105, 105}, 102)});
     REQUIRE(accuracy.changes.size() == 1);
     validate::Bounds bounds;
+    bounds.groups["every"] = {};
     bounds.direction.fraction = 1;
     CHECK_FALSE(validate::passes(accuracy, bounds));
     bounds.direction.fraction = 0;
