@@ -9,7 +9,7 @@ using sim::Time;
 
 void CfsQueue::enqueue(FairEntity& entity, Time now) {
     update(now);
-    place(entity);
+    place(entity, now);
     queue_.push_back(entity);
     raise_minimum();
 }
@@ -107,12 +107,14 @@ void CfsQueue::raise_minimum() {
     }
 }
 
-void CfsQueue::place(FairEntity& entity) {
-    if (entity.last_ == nullptr) {  // new: as its parent, but not before all others have run
+void CfsQueue::place(FairEntity& entity, Time now) {
+    const bool begins = entity.last_ == nullptr;
+    if (begins && now > Time()) {  // new: as its parent, but not before all others have run
         const Time parent = current_ != nullptr ? current_->vruntime_ : Time();
         entity.vruntime_ = std::max(parent, min_vruntime_ + slice(queue_.size() + 1));
     } else {
-        if (entity.last_ != this) {
+        // Who is there when the simulation begins has long been.
+        if (!begins && entity.last_ != this) {
             entity.vruntime_ +=
                 min_vruntime_ - static_cast<const CfsQueue*>(entity.last_)->min_vruntime_;
         }

@@ -31,7 +31,7 @@ class CfsQueue final : public FairQueue {
     sim::Time slice(std::size_t runnable) const;
     const FairEntity& leftmost() const;
     void raise_minimum();
-    void place(FairEntity& entity);
+    void place(FairEntity& entity, sim::Time now);
 
     CfsConfig config_;
     sim::Time min_vruntime_;

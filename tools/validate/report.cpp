@@ -139,13 +139,13 @@ std::vector<Judged> judged(const Suite& suite, const Accuracy& accuracy) {
         put(summary, "requests within", false, &Summary::counts_within, &GroupBounds::counts);
     }
     if (!accuracy.changes.empty()) {
-        all.push_back({"all",
-                       "direction right",
-                       false,
-                       accuracy.change_summary.right_direction,
-                       suite.bounds->direction.fraction,
-                       suite.promised ? std::optional(suite.promised->direction.fraction)
-                                      : std::nullopt});
+        all.push_back(
+            {"all",
+             "direction right",
+             false,
+             accuracy.change_summary.right_direction,
+             suite.bounds->direction.fraction,
+             suite.promised ? std::optional(suite.promised->direction.fraction) : std::nullopt});
     }
     return all;
 }
@@ -176,8 +176,7 @@ std::string bounds_sentence(const Suite& suite, const Accuracy& accuracy) {
 }
 
 std::string bounds_rows(const Suite& suite, const Accuracy& accuracy) {
-    std::string out =
-        "| group | number | reached | asked | promised |\n|---|---|---:|---:|---:|\n";
+    std::string out = "| group | number | reached | asked | promised |\n|---|---|---:|---:|---:|\n";
     for (const Judged& one : judged(suite, accuracy)) {
         out += fmt::format("| {} |\n", fmt::join(cells_of(one), " | "));
     }
