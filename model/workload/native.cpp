@@ -122,7 +122,9 @@ sim::Task<> Native::live(Worker& worker) {
         co_await thread.run();
         co_await perform(worker, step, config_.rate ? began : now());
         ++worker.steps;
-        co_await breathe(worker);
+        if (stands_still(worker)) {
+            co_await cpu_.engine().delay(Time());
+        }
         if (in_window()) {
             ++steps_;
             last_end_ = now();
@@ -141,20 +143,18 @@ sim::Task<> Native::live(Worker& worker) {
     }
 }
 
-sim::Task<> Native::breathe(Worker& worker) {
+bool Native::stands_still(Worker& worker) const {
     if (now() > worker.last_step) {
         worker.last_step = now();
         worker.instant_steps = 0;
-        co_return;
+        return false;
     }
     ++worker.instant_steps;
     if (!run_.operations && worker.instant_steps >= steps_in_no_time) {
         throw NoTimePasses(fmt::format("{} calls in a row took no time, so the run would never end",
                                        worker.instant_steps));
     }
-    if (worker.instant_steps % stacked_steps == 0) {
-        co_await cpu_.engine().delay(Time());
-    }
+    return worker.instant_steps % stacked_steps == 0;
 }
 
 sim::Task<> Native::perform(Worker& worker, const Step& step, Time began) {

@@ -64,7 +64,8 @@ class Native {
     void lay_out(Worker& worker, unsigned number);
     sim::Task<> live(Worker& worker);
     sim::Task<> open_window();
-    sim::Task<> breathe(Worker& worker);
+    /// The thread's calls take no time, and it has to give its stack back now.
+    bool stands_still(Worker& worker) const;
     sim::Task<> perform(Worker& worker, const Step& step, sim::Time began);
     void count(std::size_t call, sim::Time began, std::uint64_t bytes = 0);
     bool in_window() const;
