@@ -13,16 +13,16 @@ using fuse::Taken;
 using sim::Time;
 
 Session::Session(transport::Transport& dev, FileSystem& file_system, const SessionConfig& config)
-    : dev_(dev),
-      file_system_(file_system),
-      config_(config),
-      mutex_(dev.cpu().engine(), "the lock of the session loop"),
-      station_("daemon threads", 0) {
+    : dev_(dev), file_system_(file_system), config_(config), station_("daemon threads", 0) {
     for (const transport::Post& post : dev.posts()) {
-        if (post.library_loop) {
-            library_post_ = post;
+        pools_.push_back(std::make_unique<Pool>(dev.cpu().engine(), post));
+        Pool& pool = *pools_.back();
+        pool.may_grow =
+            post.library_loop ? config.multi_threaded : post.most_workers > post.workers;
+        pool.limit = post.library_loop ? config.max_threads : static_cast<int>(post.most_workers);
+        for (unsigned i = 0; i < post.workers; ++i) {
+            start_worker(pool);
         }
-        start_worker(post);
     }
 }
 
@@ -35,62 +35,60 @@ host::Affinity Session::affinity_at(const transport::Post& post) const {
     return settles ? host::Affinity{core} : allowed;
 }
 
-void Session::start_worker(const transport::Post& post) {
-    workers_.push_back(std::make_unique<Worker>());
+void Session::start_worker(Pool& pool) {
+    const std::string name = fmt::format("worker[{}]", workers_.size());
+    workers_.push_back(std::make_unique<Worker>(
+        Worker{pool,
+               std::make_unique<host::Thread>(
+                   dev_.cpu(), name, host::Group::daemon, affinity_at(pool.post)),
+               pool.post.fd}));
     Worker& worker = *workers_.back();
-    const std::string name = fmt::format("worker[{}]", workers_.size() - 1);
-    worker.thread =
-        std::make_unique<host::Thread>(dev_.cpu(), name, host::Group::daemon, affinity_at(post));
-    worker.fd = post.fd;
-    worker.library_loop = post.library_loop;
-    if (post.library_loop) {
-        if (config_.clone_fd && workers_now_ > 0) {
-            worker.fd = dev_.clone_fd();
-            worker.own_fd = true;
-        }
-        ++available_;
-        ++workers_now_;
-        most_workers_ = std::max(most_workers_, workers_now_);
-    } else {
-        ++fixed_workers_;
+    if (pool.post.library_loop && config_.clone_fd && pool.workers > 0) {
+        worker.fd = dev_.clone_fd();
+        worker.own_fd = true;
     }
-    station_.set_servers(static_cast<unsigned>(most_workers_ + fixed_workers_));
+    ++pool.available;
+    ++pool.workers;
+    if (pool.workers > pool.most_workers) {
+        ++pool.most_workers;
+        station_.set_servers(++most_workers_);
+    }
     dev_.cpu().engine().spawn(name, loop(worker), sim::Role::server);
 }
 
 sim::Task<> Session::loop(Worker& worker) {
     host::Thread& thread = *worker.thread;
+    Pool& pool = worker.pool;
     for (;;) {
         const Taken taken = co_await dev_.receive(thread, worker.fd);
         if (taken.kind == Taken::Kind::failed) {
             break;
         }
-        if (!config_.multi_threaded || !worker.library_loop) {
+        if (!pool.may_grow) {
             co_await serve(worker, taken);
             continue;
         }
         const bool counts = taken.kind == Taken::Kind::request ||
                             taken.kind == Taken::Kind::interrupt || config_.forgets_count_as_work;
         thread.charge(dev_.cpu().costs().libfuse_mt, host::Work::user);
-        co_await mutex_.lock(thread);
-        available_ -= counts ? 1 : 0;
-        const bool may_grow =
-            config_.max_threads < 0 || workers_now_ < static_cast<std::size_t>(config_.max_threads);
-        if (available_ == 0 && may_grow) {
+        co_await pool.mutex.lock(thread);
+        pool.available -= counts ? 1 : 0;
+        const bool room = pool.limit < 0 || pool.workers < static_cast<std::size_t>(pool.limit);
+        if (pool.available == 0 && room) {
             co_await thread.run(dev_.cpu().costs().thread_create);
-            start_worker(library_post_);
+            start_worker(pool);
         }
-        mutex_.unlock();
+        pool.mutex.unlock();
         co_await serve(worker, taken);
-        co_await mutex_.lock(thread);
-        available_ += counts ? 1 : 0;
-        const bool leaves = config_.max_idle_threads >= 0 &&
-                            available_ > config_.max_idle_threads && workers_now_ > 1;
+        co_await pool.mutex.lock(thread);
+        pool.available += counts ? 1 : 0;
+        const bool leaves = pool.post.library_loop && config_.max_idle_threads >= 0 &&
+                            pool.available > config_.max_idle_threads && pool.workers > 1;
         if (leaves) {
-            --available_;
-            --workers_now_;
+            --pool.available;
+            --pool.workers;
         }
-        mutex_.unlock();
+        pool.mutex.unlock();
         if (leaves) {
             break;
         }

@@ -25,13 +25,11 @@ struct SessionConfig {
 };
 
 /// A libfuse session: its workers and the rules by which their number grows and shrinks (models
-/// fuse_session_loop() and both generations of fuse_session_loop_mt()), and the fixed ones of
-/// transports that have queues for each core.
+/// fuse_session_loop() and both generations of fuse_session_loop_mt()), and those of transports
+/// that have queues of their own.
 class Session {
   public:
     Session(transport::Transport& dev, FileSystem& file_system, const SessionConfig& config);
-
-    std::size_t workers() const { return workers_now_; }
 
     std::size_t most_workers() const { return most_workers_; }
 
@@ -46,14 +44,28 @@ class Session {
   private:
     using Fd = transport::Transport::Fd;
 
+    /// Workers that wait at the same post.
+    struct Pool {
+        Pool(sim::Engine& engine, const transport::Post& at)
+            : post(at), mutex(engine, "the lock of the session loop") {}
+
+        transport::Post post;
+        bool may_grow = false;
+        int limit = 1;      ///< of workers; -1: without
+        host::Mutex mutex;  ///< the one lock of a multi-threaded loop
+        std::size_t workers = 0;
+        std::size_t most_workers = 0;
+        int available = 0;  // libfuse: numavail
+    };
+
     struct Worker {
+        Pool& pool;
         std::unique_ptr<host::Thread> thread;
         Fd fd = 0;
         bool own_fd = false;  ///< closes it on leaving
-        bool library_loop = true;
     };
 
-    void start_worker(const transport::Post& post);
+    void start_worker(Pool& pool);
     host::Affinity affinity_at(const transport::Post& post) const;
     sim::Task<> loop(Worker& worker);
     sim::Task<> serve(Worker& worker, const fuse::Taken& taken);
@@ -61,13 +73,9 @@ class Session {
     transport::Transport& dev_;
     FileSystem& file_system_;
     SessionConfig config_;
-    transport::Post library_post_;  // whose workers grow and shrink in number
-    host::Mutex mutex_;             // the one lock of the multi-threaded loop
+    std::vector<std::unique_ptr<Pool>> pools_;
     std::vector<std::unique_ptr<Worker>> workers_;
-    std::size_t workers_now_ = 0;
-    std::size_t most_workers_ = 0;
-    std::size_t fixed_workers_ = 0;
-    int available_ = 0;  // libfuse: numavail
+    unsigned most_workers_ = 0;  // sum of the pools' most
     sim::Station station_;
 };
 

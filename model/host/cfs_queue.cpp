@@ -82,6 +82,17 @@ Time CfsQueue::slice_end() const {
     return updated_ + (slice(queue_.size()) - ran_);
 }
 
+Time CfsQueue::turn_end() const {
+    Time least = Time::max();
+    for (const FairEntity& entity : queue_) {
+        least = &entity == current_ ? least : std::min(least, entity.vruntime_);
+    }
+    if (current_ == nullptr || least == Time::max()) {
+        return Time::max();
+    }
+    return updated_ + std::max(Time(), least - current_->vruntime_);
+}
+
 // sched_slice(): a latency for all together, but none less than the granularity.
 Time CfsQueue::slice(std::size_t runnable) const {
     return std::max(config_.latency / static_cast<std::int64_t>(runnable), config_.min_granularity);

@@ -23,6 +23,7 @@ class CfsQueue final : public FairQueue {
     /// Who preempts is preferred when the next one is picked.
     bool preempts(const FairEntity& woken) override;
     sim::Time slice_end() const override;
+    sim::Time turn_end() const override;
 
     /// What sleepers and new ones are placed by; never falls.
     sim::Time min_vruntime() const { return min_vruntime_; }

@@ -12,6 +12,13 @@ namespace fusesim::host {
 
 using sim::Time;
 
+namespace {
+
+/// Least time between two looks of a spinning thread at who else wants its core.
+constexpr Time shortest_turn = Time::from_ns(100);
+
+}  // namespace
+
 Thread::Thread(Cpu& cpu, std::string name, Group group, Affinity affinity)
     : cpu_(cpu), name_(std::move(name)), group_(group), affinity_(std::move(affinity)) {
     for (const unsigned id : affinity_) {
@@ -71,6 +78,22 @@ void Thread::Sleep::await_suspend(std::coroutine_handle<> handle) {
     thread_.core_->plan();
 }
 
+void Thread::Spin::await_suspend(std::coroutine_handle<> handle) {
+    sim::Engine& engine = thread_.cpu_.engine();
+    thread_.process_ = engine.current();
+    thread_.process_->waiting_for = &queue_;
+    thread_.process_->since = engine.now();
+    thread_.resumable_.suspend(engine, handle);
+    queue_.add(thread_);
+    thread_.spinning_ = true;
+    thread_.spin_until_ = until_;
+    thread_.charge(std::max(Time(), until_ - engine.now()));
+    Core& core = *thread_.core_;
+    core.make_way_ = core.load() > 1;
+    core.marked_ = engine.now();
+    core.plan();
+}
+
 void Thread::Leave::await_suspend(std::coroutine_handle<> handle) {
     sim::Engine& engine = thread_.cpu_.engine();
     thread_.process_ = engine.current();
@@ -97,6 +120,10 @@ void Thread::exit() {
 }
 
 void Thread::woken() {
+    if (spinning_) {
+        core_->end_spin(*this);
+        return;
+    }
     if (state_ != State::off) {
         then_ = Then::go_on;  // woken before it had left its core: it does not leave
         return;
@@ -216,7 +243,7 @@ void Core::enqueue(Thread& thread, bool may_preempt, Time later) {
     thread.state_ = Thread::State::runnable;
     ++load_;
     enqueue_fair(thread);
-    make_way_ = make_way_ || (may_preempt && preempts(thread));
+    make_way_ = make_way_ || current_->spinning_ || (may_preempt && preempts(thread));
     marked_ = cpu_.engine().now() + later;
     if (computing_) {
         plan();  // the current thread is preempted, or its slice now has an end
@@ -259,6 +286,11 @@ void Core::reschedule() {
 void Core::dispatch(Thread& next) {
     current_ = &next;
     next.state_ = Thread::State::running;
+    if (next.spinning_) {
+        const Time left = std::max(Time(), next.spin_until_ - cpu_.engine().now());
+        next.spent_[1] += left - next.debt_;
+        next.debt_ = left;
+    }
     next.charge(cpu_.costs().context_switch);
     if (std::exchange(next.slept_, false)) {
         next.charge(cpu_.costs().block);
@@ -276,6 +308,19 @@ void Core::settle_account() {
     }
     burst_began_ = now;
     computing_ = true;
+}
+
+// A thread that is not on its core goes on when it is picked.
+void Core::end_spin(Thread& thread) {
+    thread.spinning_ = false;
+    if (current_ == &thread && computing_) {
+        settle_account();
+    }
+    thread.spent_[1] -= thread.debt_;
+    thread.debt_ = Time();
+    if (current_ == &thread || (current_->spinning_ && computing_)) {
+        plan();  // it goes on; or who spins meanwhile has a reason to make way
+    }
 }
 
 // At random times: those of the past, when nobody computed, do not matter to when the next comes.
@@ -305,6 +350,9 @@ void Core::plan() {
     Time end = now + current_->debt_;
     if (make_way_) {
         end = now + current_->must_pay_;
+    } else if (current_->spinning_) {
+        const Time turn_end = std::min(root_->turn_end(), group_of(*current_).threads->turn_end());
+        end = std::min(end, std::max(now + cpu_.costs().context_switch + shortest_turn, turn_end));
     } else if (current_->debt_ > Time()) {
         const Time slice_end =
             std::min(root_->slice_end(), group_of(*current_).threads->slice_end());

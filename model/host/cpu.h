@@ -67,6 +67,12 @@ class Thread final : private sim::Waiter, private FairEntity {
     class Sleep;
     Sleep sleep(sim::WaitQueue& queue);
 
+    /// `co_await thread.spin(queue, until)`: in the queue from now on, but computing, until woken
+    /// or until then, and giving way to whoever else wants the core (a loop around schedule()). All
+    /// charged costs must have been paid. Waking it costs the waker nothing.
+    class Spin;
+    Spin spin(sim::WaitQueue& queue, sim::Time until);
+
     /// `co_await thread.leave()` gives up the core (the thread waits for something that is not a
     /// wait queue); `co_await thread.come_back()` asks for one again.
     class Leave;
@@ -117,7 +123,9 @@ class Thread final : private sim::Waiter, private FairEntity {
     sim::Process* process_ = nullptr;
     sim::Resumable resumable_;
     bool to_user_ = false;  // about to leave the kernel: the point at which it may be preempted
-    bool slept_ = false;    // gave up its core of its own will since it last ran
+    bool spinning_ = false;
+    sim::Time spin_until_;
+    bool slept_ = false;  // gave up its core of its own will since it last ran
 };
 
 /// One core: its fair run queue, preemption by whoever is woken, time slices, idle states.
@@ -163,6 +171,7 @@ class Core final : private sim::Timer {
     void plan();       // (re)schedules the end of the present burst
     void interrupt();  // adds the interruptions within the present burst to it
     void settle_account();
+    void end_spin(Thread& thread);
     void fire() override;
 
     Cpu& cpu_;
@@ -263,6 +272,27 @@ class Thread::Sleep {
     sim::WaitQueue& queue_;
 };
 
+class Thread::Spin {
+  public:
+    Spin(Thread& thread, sim::WaitQueue& queue, sim::Time until)
+        : thread_(thread), queue_(queue), until_(until) {}
+
+    bool await_ready() const noexcept { return false; }
+
+    void await_suspend(std::coroutine_handle<> handle);
+
+    void await_resume() const noexcept {
+        thread_.spinning_ = false;
+        thread_.process_->waiting_for = nullptr;
+        static_cast<sim::Waiter&>(thread_).unlink();
+    }
+
+  private:
+    Thread& thread_;
+    sim::WaitQueue& queue_;
+    sim::Time until_;
+};
+
 class Thread::Leave {
   public:
     explicit Leave(Thread& thread) : thread_(thread) {}
@@ -310,6 +340,10 @@ inline Thread::Run Thread::come_back() {
 
 inline Thread::Sleep Thread::sleep(sim::WaitQueue& queue) {
     return Sleep(*this, queue);
+}
+
+inline Thread::Spin Thread::spin(sim::WaitQueue& queue, sim::Time until) {
+    return Spin(*this, queue, until);
 }
 
 inline Thread::Leave Thread::leave() {

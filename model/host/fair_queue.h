@@ -69,6 +69,8 @@ class FairQueue {
     virtual bool preempts(const FairEntity& woken) = 0;
     /// When the running entity's slice is over, if there is a reason to end it.
     virtual sim::Time slice_end() const = 0;
+    /// When pick() will choose another, if the running entity asks for it all the time.
+    virtual sim::Time turn_end() const { return slice_end(); }
 
   protected:
     boost::intrusive::list<FairEntity> queue_;

@@ -72,15 +72,26 @@ void bind(config::Map& map, MountConfig& mount) {
     using Transport = MountConfig::Transport;
     map.field("transport",
               mount.transport,
-              {{"dev_fuse", Transport::dev_fuse}, {"io_uring", Transport::io_uring}},
-              "how requests cross the kernel border");
+              {{"dev_fuse", Transport::dev_fuse},
+               {"io_uring", Transport::io_uring},
+               {"channels", Transport::channels},
+               {"rings", Transport::rings}},
+              "how requests cross the kernel border; channels and rings are in no released kernel");
     map.field("io_uring_q_depth",
               mount.io_uring_q_depth,
               1,
               1024,
               "io_uring: entries of each core's queue; libfuse's default 8");
-    const bool uring = mount.transport == Transport::io_uring;
-    map.check(!mount.io_uring_q_depth || uring, "io_uring_q_depth", "is for transport: io_uring");
+    map.section("channels", mount.channels, "transport: channels: their number, and who waits how");
+    map.section("rings", mount.rings, "transport: rings: workers, and how callers poll");
+    const auto only_for = [&](bool given, const char* key, Transport transport, const char* name) {
+        map.check(
+            !given || mount.transport == transport, key, fmt::format("is for transport: {}", name));
+    };
+    only_for(
+        mount.io_uring_q_depth.has_value(), "io_uring_q_depth", Transport::io_uring, "io_uring");
+    only_for(mount.channels.has_value(), "channels", Transport::channels, "channels");
+    only_for(mount.rings.has_value(), "rings", Transport::rings, "rings");
     map.field("passthrough",
               mount.passthrough,
               "opened files are read and written without the daemon, on backing files (6.9)");

@@ -6,6 +6,8 @@
 #include "device/settings.h"
 #include "host/profile.h"
 #include "lower/block_queue.h"
+#include "transport/channels.h"
+#include "transport/rings.h"
 #include "workload/operations.h"
 #include "workload/replay.h"
 
@@ -23,10 +25,12 @@ struct KernelConfig {
 
 /// Settings of the mount. What is absent comes from the recording, else from kernel and library.
 struct MountConfig {
-    enum class Transport { dev_fuse, io_uring };
+    enum class Transport { dev_fuse, io_uring, channels, rings };
 
     Transport transport = Transport::dev_fuse;
     std::optional<unsigned> io_uring_q_depth;  ///< entries of each core's queue
+    std::optional<transport::ChannelsConfig> channels;
+    std::optional<transport::RingsConfig> rings;
     bool passthrough = false;  ///< opened files are read and written below the daemon
     std::optional<unsigned> max_background;
     std::optional<unsigned> congestion_threshold;

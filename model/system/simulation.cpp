@@ -13,7 +13,9 @@
 #include "system/recorded_facts.h"
 #include "system/storage.h"
 #include "trace/reader.h"
+#include "transport/channels.h"
 #include "transport/dev_fuse.h"
+#include "transport/rings.h"
 #include "transport/transport.h"
 #include "transport/uring.h"
 #include "vfs/local_mount.h"
@@ -111,9 +113,19 @@ std::unique_ptr<transport::Transport> make_transport(const Scenario& scenario,
                                                      unsigned protocol_minor) {
     const fuse::ConnectionConfig connection = connection_config(scenario, protocol_minor);
     const transport::DevFuseConfig dev = dev_config(scenario.mount);
-    if (scenario.mount.transport == MountConfig::Transport::io_uring) {
-        return std::make_unique<transport::Uring>(
-            cpu, kernel, connection, dev, transport::UringConfig{*scenario.mount.io_uring_q_depth});
+    const MountConfig& mount = scenario.mount;
+    switch (mount.transport) {
+        case MountConfig::Transport::io_uring:
+            return std::make_unique<transport::Uring>(
+                cpu, kernel, connection, dev, transport::UringConfig{*mount.io_uring_q_depth});
+        case MountConfig::Transport::channels:
+            return std::make_unique<transport::Channels>(
+                cpu, kernel, connection, dev, *mount.channels);
+        case MountConfig::Transport::rings:
+            return std::make_unique<transport::Rings>(
+                cpu, kernel, connection, *mount.rings, scenario.run.seed);
+        case MountConfig::Transport::dev_fuse:
+            break;
     }
     return std::make_unique<transport::DevFuse>(cpu, kernel, connection, dev);
 }
@@ -463,6 +475,23 @@ void settle_caches(MountConfig& mount) {
     mount.keep_cache = mount.keep_cache.value_or(false);
 }
 
+void settle_transport(MountConfig& mount) {
+    using Kind = MountConfig::Transport;
+    // driver/rfuse/fuse_i.h of RFUSE: 32 for each channel
+    const unsigned most = mount.transport == Kind::rings ? 32 : 12;
+    mount.max_background = mount.max_background.value_or(most);
+    mount.congestion_threshold = mount.congestion_threshold.value_or(*mount.max_background * 3 / 4);
+    if (mount.transport == Kind::io_uring) {
+        mount.io_uring_q_depth = mount.io_uring_q_depth.value_or(8);
+    }
+    if (mount.transport == Kind::channels && !mount.channels) {
+        mount.channels.emplace();
+    }
+    if (mount.transport == Kind::rings && !mount.rings) {
+        mount.rings.emplace();
+    }
+}
+
 /// Gives every setting that is still open its default, so that the report shows what was used.
 void settle(Scenario& scenario) {
     if (!scenario.host) {
@@ -472,14 +501,10 @@ void settle(Scenario& scenario) {
         scenario.kernel.version = fuse::kernel_behaviours().back().version;
     }
     MountConfig& mount = scenario.mount;
-    mount.max_background = mount.max_background.value_or(12);
-    mount.congestion_threshold = mount.congestion_threshold.value_or(*mount.max_background * 3 / 4);
-    const bool uring = mount.transport == MountConfig::Transport::io_uring;
-    if (uring) {
-        mount.io_uring_q_depth = mount.io_uring_q_depth.value_or(8);
-    }
-    if (!scenario.daemon.threads) {
-        scenario.daemon.threads = Threads{!uring, std::nullopt};  // of /dev/fuse
+    settle_transport(mount);
+    if (!scenario.daemon.threads) {  // of /dev/fuse
+        const bool carries_all = mount.transport == MountConfig::Transport::dev_fuse;
+        scenario.daemon.threads = Threads{carries_all, std::nullopt};
     }
     if (!scenario.daemon.filesystem) {
         scenario.daemon.filesystem = scenario.workload.trace.empty() ? DaemonConfig::Kind::null
@@ -527,34 +552,40 @@ void check_affinity(const Scenario& scenario, const config::Document& document) 
 
 /// What the transport needs of kernel, host and the other options.
 void check_transport(const Scenario& scenario, const config::Document& document) {
+    using Kind = MountConfig::Transport;
     const MountConfig& mount = scenario.mount;
-    if (mount.transport != MountConfig::Transport::io_uring) {
+    if (mount.transport == Kind::dev_fuse) {
         return;
     }
     config::Problems problems;
-    if (!fuse::nearest_kernel_behaviour(scenario.kernel.version).io_uring) {
+    const bool uring = mount.transport == Kind::io_uring;
+    if (uring && !fuse::nearest_kernel_behaviour(scenario.kernel.version).io_uring) {
         problems.add(
             document.place("mount.transport"),
             fmt::format("transport: io_uring needs Linux 6.14 or newer, and kernel.version "
                         "is {}",
                         scenario.kernel.version));
     }
-    if (!scenario.host->costs.uring) {
+    if (uring && !scenario.host->costs.uring) {
         problems.add(document.place("mount.transport"),
                      "the host profile has no costs of io_uring (costs.uring)",
                      "fusesim calibrate measures them where the kernel has FUSE over io_uring");
     }
-    const std::pair<const char*, bool> of_dev_fuse[] = {{"clone_fd", mount.clone_fd},
-                                                        {"splice_read", mount.splice_read},
-                                                        {"splice_write", mount.splice_write},
-                                                        {"splice_move", mount.splice_move}};
-    for (const auto& [key, given] : of_dev_fuse) {
+    const char* const name = uring                          ? "io_uring"
+                             : mount.transport == Kind::rings ? "rings"
+                                                              : "channels";
+    const auto refuse = [&](bool given, const char* key) {
         if (given) {
-            problems.add(document.place(std::string("mount.") + key),
-                         fmt::format("mount.{} shapes reads and writes of /dev/fuse, which carries "
-                                     "no data with transport: io_uring",
-                                     key));
+            problems.add(document.place(key),
+                         fmt::format("{} is not for transport: {}", key, name),
+                         "leave it out, or set mount.transport: dev_fuse");
         }
+    };
+    refuse(mount.clone_fd, "mount.clone_fd");
+    if (mount.transport != Kind::channels) {  // each channel is read and written so
+        refuse(mount.splice_read, "mount.splice_read");
+        refuse(mount.splice_write, "mount.splice_write");
+        refuse(mount.splice_move, "mount.splice_move");
     }
     problems.raise();
 }

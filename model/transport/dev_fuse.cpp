@@ -32,7 +32,7 @@ sim::Task<std::int32_t> DevFuse::pass_gate(Thread& thread, Call& call) {
     bool may_pass = connection_.arrive(call);
     while (!may_pass) {
         connection_.sleeps_at_gate();
-        co_await thread.sleep(blocked_);
+        co_await thread.sleep(gate(call));
         connection_.leaves_gate();
         may_pass = connection_.may_pass(call);
     }
@@ -49,10 +49,14 @@ sim::Task<std::int32_t> DevFuse::call(Thread& thread, Call& call) {
         co_return call.error;
     }
     handed_over(thread, call);
+    if (polls_) {
+        co_await poll_answer(thread, call);
+    }
     co_await thread.might_sleep();
     while (!call.finished()) {
         co_await thread.sleep(call.done());
     }
+    answered(call);
     co_await thread.run(cpu_.costs().recorder_reply);
     call.resumed = now().ps();
     statistics_.finished(call);
@@ -82,6 +86,14 @@ sim::Task<> DevFuse::wait_for(Thread& thread, Call& call) {
     while (!call.finished()) {
         co_await thread.sleep(call.done());
     }
+}
+
+sim::Task<> DevFuse::poll_answer(Thread&, Call&) {
+    co_return;
+}
+
+sim::Task<bool> DevFuse::poll_request(Thread&, Fd) {
+    co_return false;
 }
 
 void DevFuse::forget(std::uint64_t nodeid, std::uint64_t nlookup, std::uint32_t message) {
@@ -154,7 +166,10 @@ sim::Task<fuse::Taken> DevFuse::receive(Thread& worker, Fd fd) {
     for (;;) {
         const fuse::Taken taken = connection_.take(fd, config_.read_buffer);
         if (taken.kind == fuse::Taken::Kind::nothing) {
-            co_await worker.sleep(readers_);
+            if (polls_ && co_await poll_request(worker, fd)) {
+                continue;
+            }
+            co_await worker.sleep(readers(fd));
             continue;
         }
         charge_read(worker, taken);

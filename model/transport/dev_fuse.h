@@ -63,6 +63,20 @@ class DevFuse : public Transport, protected fuse::Listener {
     /// A request was handed over by its caller.
     virtual void handed_over(host::Thread&, Call&) {}
 
+    // Of transports whose callers and workers look for a while before they sleep (polls_).
+    virtual sim::Task<> poll_answer(host::Thread& thread, Call& call);
+    /// True if there is something to receive, or never will be.
+    virtual sim::Task<bool> poll_request(host::Thread& worker, Fd fd);
+
+    /// The caller has its answer.
+    virtual void answered(Call&) {}
+
+    /// Where the workers of a descriptor sleep.
+    virtual sim::WaitQueue& readers(Fd) { return readers_; }
+
+    /// Where callers sleep until a request may pass the gate.
+    virtual sim::WaitQueue& gate(const Call&) { return blocked_; }
+
     /// The daemon has the request; false if it is gone.
     bool has_it(fuse::Request& request);
 
@@ -93,6 +107,7 @@ class DevFuse : public Transport, protected fuse::Listener {
 
   protected:
     DevFuseConfig config_;
+    bool polls_ = false;
     sim::WaitQueue readers_;
     fuse::Connection connection_;
     RequestStatistics statistics_;

@@ -40,6 +40,7 @@ class Call final : public fuse::Request, private fuse::Completion {
         entries = 0;
         dots = 0;
         lists_last = false;
+        needs_wakeup = false;
     }
 
     bool finished() const { return has(fuse::Flag::finished); }
@@ -55,6 +56,7 @@ class Call final : public fuse::Request, private fuse::Completion {
     std::uint32_t entries = 0;        ///< names in the answer; of OPENDIR, in the directory
     std::uint32_t dots = 0;           ///< ... of which "." and ".."
     bool lists_last = false;          ///< the last name is among them
+    bool needs_wakeup = false;        ///< ring channels: the caller has stopped polling
     /// Where a request that nobody waits for is counted once it has ended.
     RequestStatistics* count_in = nullptr;
     /// Runs in the daemon's context after all else, e.g. to free the call; may be null.

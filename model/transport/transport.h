@@ -16,8 +16,11 @@ namespace fusesim::transport {
 /// Where workers of the daemon wait for requests.
 struct Post {
     fuse::Connection::Fd fd = 0;
-    /// The library's own loop serves it, with as many workers as that keeps; else one does.
+    /// The library's own loop serves it, with as many workers as that keeps; else `workers` do, and
+    /// up to `most_workers` once all are busy.
     bool library_loop = true;
+    unsigned workers = 1;
+    unsigned most_workers = 1;
     /// Its workers stay on this core where the daemon may use it; -1: wherever the daemon may.
     int core = -1;
 };

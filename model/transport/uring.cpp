@@ -36,7 +36,7 @@ Uring::Uring(host::Cpu& cpu,
 std::vector<Post> Uring::posts() const {
     std::vector<Post> posts{Post{}};
     for (const auto& queue : queues_) {
-        posts.push_back({queue->fd, false, static_cast<int>(queue->fd - first_)});
+        posts.push_back({queue->fd, false, 1, 1, static_cast<int>(queue->fd - first_)});
     }
     return posts;
 }
