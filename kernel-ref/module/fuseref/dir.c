@@ -508,8 +508,8 @@ static int fr_link(struct dentry *from, struct inode *dir, struct dentry *entry)
 	fr_in(&args, &in, sizeof(in));
 	fr_in_name(&args, &entry->d_name);
 	err = fr_make(&args, dir, entry, inode->i_mode);
-	if (!err || err == -EINTR)
-		fr_mark_stale(inode, err ? STATX_BASIC_STATS : STATX_CTIME);
+	if (err == -EINTR)
+		fr_mark_stale(inode, STATX_BASIC_STATS);	/* nobody knows */
 	return err;
 }
 

@@ -324,30 +324,27 @@ static void fr_readahead(struct readahead_control *rac)
 {
 	struct fr_conn *conn = fr_conn_of(rac->mapping->host);
 	unsigned int most = min(conn->max_pages, conn->max_read / (unsigned int)PAGE_SIZE);
+	/* readahead_count() lags behind by the page that was taken last. */
+	unsigned int left = readahead_count(rac);
 
 	if (is_bad_inode(rac->mapping->host))
 		return;
-	for (;;) {
-		unsigned int pages = min(readahead_count(rac), most);
-		loff_t pos = readahead_pos(rac);
+	while (left) {
+		unsigned int pages = min(left, most);
 		struct fr_io *io;
+		loff_t pos;
 		int err;
 
-		if (!pages)
-			break;
 		/* Nobody waits for what is left: better later than in the way. */
-		if (fr_congested(conn) && rac->ra->async_size >= readahead_count(rac))
+		if (fr_congested(conn) && rac->ra->async_size >= left)
 			break;
 		io = fr_io_new(rac->file, pages);
 		if (!io)
 			break;
-		while (io->args.nr_vecs < pages) {
-			struct page *page = readahead_page(rac);
-
-			if (!page)
-				break;
-			fr_io_add(io, page, PAGE_SIZE, 0);
-		}
+		while (io->args.nr_vecs < pages)
+			fr_io_add(io, readahead_page(rac), PAGE_SIZE, 0);
+		left -= pages;
+		pos = page_offset(io->vecs[0].bv_page);
 		fr_fill_read(io, rac->file, pos);
 		io->args.zero_rest = true;
 		io->version = fr_attr_version(conn);
