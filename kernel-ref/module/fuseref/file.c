@@ -464,7 +464,7 @@ static ssize_t fr_write_pages(struct kiocb *iocb, struct iov_iter *from, loff_t 
 	fr_fill_write(io, iocb, pos);
 	done = fr_call(conn, &io->args);
 	if (!done)
-		done = io->written.size > count ? -EIO : io->written.size;
+		done = io->written.size > count ? -EIO : (ssize_t)io->written.size;
 	for (i = 0; i < io->args.nr_vecs; i++) {
 		struct page *page = io->vecs[i].bv_page;
 		loff_t end = page_offset(page) + io->vecs[i].bv_offset + io->vecs[i].bv_len;
@@ -577,7 +577,7 @@ static ssize_t fr_direct(struct kiocb *iocb, struct iov_iter *iter, bool write)
 				fr_fill_write(io, iocb, pos);
 				got = fr_call(conn, &io->args);
 				if (!got)
-					got = io->written.size > size ? -EIO : io->written.size;
+					got = io->written.size > size ? -EIO : (ssize_t)io->written.size;
 			} else {
 				fr_fill_read(io, file, pos);
 				got = fr_call(conn, &io->args);
