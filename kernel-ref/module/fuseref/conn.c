@@ -3,6 +3,7 @@
  * Requests and connections: the gates before a request is made, the background
  * queue, the caller's wait, the end, and abort. No transport in here.
  */
+#include <linux/random.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -32,6 +33,7 @@ struct fr_conn *fr_conn_new(const struct fuseref_transport_ops *transport, unsig
 	conn->max_write = PAGE_SIZE;
 	conn->max_read = UINT_MAX;
 	atomic64_set(&conn->attr_version, 1);
+	get_random_bytes(conn->owner_key, sizeof(conn->owner_key));
 	conn->inputs = kcalloc(inputs, sizeof(*conn->inputs), GFP_KERNEL);
 	if (!conn->inputs) {
 		kfree(conn);

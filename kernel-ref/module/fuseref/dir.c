@@ -377,7 +377,7 @@ int fr_setattr_now(struct dentry *dentry, struct iattr *attr, struct file *file)
 	}
 	if (truncates) {
 		in.valid |= FATTR_LOCKOWNER;
-		in.lock_owner = fr_lock_owner(current->files);
+		in.lock_owner = fr_lock_owner(conn, current->files);
 		set_bit(FR_SIZE_UNSTABLE, &fi->flags);
 	}
 	fr_in(&args, &in, sizeof(in));

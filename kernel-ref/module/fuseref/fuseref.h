@@ -193,6 +193,7 @@ struct fr_conn {
 	unsigned int congestion_threshold;
 
 	atomic64_t attr_version;
+	u32 owner_key[4];
 
 	/* Mount options and what INIT agreed on. */
 	unsigned int max_read;
@@ -387,7 +388,7 @@ int fr_open_common(struct inode *inode, struct file *file, bool dir);
 void fr_finish_open(struct inode *inode, struct file *file);
 void fr_release_common(struct fr_file *ff, struct inode *inode, unsigned int flags, bool dir);
 int fr_fsync_common(struct file *file, int datasync, u32 opcode, bool *unsupported);
-u64 fr_lock_owner(fl_owner_t id);
+u64 fr_lock_owner(struct fr_conn *conn, fl_owner_t id);
 
 /* xattr.c */
 extern const struct xattr_handler *fr_xattr_handlers[];
