@@ -233,9 +233,10 @@ void fr_req_end(struct fr_req *req)
 		return;
 	}
 	if (test_bit(FR_INTERRUPTED, &req->flags) && req->input) {
-		spin_lock(&req->input->lock);
+		struct fr_input *input = fr_lock_input_of(req);
+
 		list_del_init(&req->interrupt_link);
-		spin_unlock(&req->input->lock);
+		spin_unlock(&input->lock);
 	}
 	if (background)
 		fr_background_ended(conn);
@@ -295,6 +296,8 @@ ssize_t fr_call(struct fr_conn *conn, struct fr_args *args)
 	if (conn->transport->queue(conn, req)) {
 		fr_wait(conn, req);
 		fr_stamp_at(&req->stamp, FR_RUNNING);
+		if (conn->transport->waited)
+			conn->transport->waited(conn, req);
 		fr_emit(req);
 	} else {
 		fr_req_put(req);

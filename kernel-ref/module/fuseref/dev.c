@@ -5,6 +5,7 @@
  */
 #include <linux/file.h>
 #include <linux/poll.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
@@ -28,7 +29,7 @@ void fr_input_init(struct fr_input *input, unsigned int index)
 	input->index = index;
 }
 
-static bool fr_input_filled(struct fr_input *input)
+bool fr_input_filled(struct fr_input *input)
 {
 	return !list_empty(&input->pending) || input->forgets.next ||
 	       !list_empty(&input->interrupts);
@@ -59,22 +60,38 @@ bool fr_input_queue(struct fr_input *input, struct fr_req *req)
 	return true;
 }
 
-void fr_input_queue_forget(struct fr_input *input, struct fr_forget *forget)
+bool fr_input_queue_forget(struct fr_input *input, struct fr_forget *forget)
 {
+	bool connected;
+
 	spin_lock(&input->lock);
-	if (input->connected) {
+	connected = input->connected;
+	if (connected) {
 		input->last_forget->next = forget;
 		input->last_forget = forget;
 		wake_up(&input->readers);
-		forget = NULL;
 	}
 	spin_unlock(&input->lock);
-	kfree(forget);
+	return connected;
 }
 
-void fr_input_queue_interrupt(struct fr_input *input, struct fr_req *req)
+/* A request moves to another input when the devices of its own are closed. */
+struct fr_input *fr_lock_input_of(struct fr_req *req)
 {
-	spin_lock(&input->lock);
+	for (;;) {
+		struct fr_input *input = READ_ONCE(req->input);
+
+		spin_lock(&input->lock);
+		if (input == READ_ONCE(req->input))
+			return input;
+		spin_unlock(&input->lock);
+	}
+}
+
+void fr_any_queue_interrupt(struct fr_conn *conn, struct fr_req *req)
+{
+	struct fr_input *input = fr_lock_input_of(req);
+
 	/* It may have ended meanwhile, and would never leave the list. */
 	if (list_empty(&req->interrupt_link) && !test_bit(FR_FINISHED, &req->flags) &&
 	    input->connected) {
@@ -84,11 +101,11 @@ void fr_input_queue_interrupt(struct fr_input *input, struct fr_req *req)
 	spin_unlock(&input->lock);
 }
 
-bool fr_input_cancel(struct fr_input *input, struct fr_req *req)
+bool fr_any_cancel(struct fr_conn *conn, struct fr_req *req)
 {
+	struct fr_input *input = fr_lock_input_of(req);
 	bool cancelled = false;
 
-	spin_lock(&input->lock);
 	if (test_bit(FR_PENDING, &req->flags)) {
 		list_del_init(&req->link);
 		clear_bit(FR_PENDING, &req->flags);
@@ -126,17 +143,8 @@ static bool fr_classic_queue(struct fr_conn *conn, struct fr_req *req)
 
 static void fr_classic_queue_forget(struct fr_conn *conn, struct fr_forget *forget)
 {
-	fr_input_queue_forget(&conn->inputs[0], forget);
-}
-
-static void fr_any_queue_interrupt(struct fr_conn *conn, struct fr_req *req)
-{
-	fr_input_queue_interrupt(req->input, req);
-}
-
-static bool fr_any_cancel(struct fr_conn *conn, struct fr_req *req)
-{
-	return fr_input_cancel(req->input, req);
+	if (!fr_input_queue_forget(&conn->inputs[0], forget))
+		kfree(forget);
 }
 
 static void fr_classic_abort(struct fr_conn *conn, struct list_head *doomed)
@@ -332,6 +340,7 @@ static ssize_t fr_dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	size_t size = iov_iter_count(to);
 	struct fr_input *input;
 	struct fr_conn *conn;
+	u64 idle_since = 0;
 	ssize_t result;
 
 	if (!dev)
@@ -356,13 +365,20 @@ static ssize_t fr_dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			spin_unlock(&input->lock);
 			if (iocb->ki_filp->f_flags & O_NONBLOCK)
 				return -EAGAIN;
-			if (conn->transport->spin_reader)
+			if (conn->transport->spin_reader) {
+				if (!idle_since)
+					idle_since = local_clock();
 				conn->transport->spin_reader(conn, input);
+			}
 			if (wait_event_interruptible_exclusive(input->readers,
 					!input->connected || !READ_ONCE(dev->connected) ||
 					fr_input_filled(input)))
 				return -ERESTARTSYS;
 			continue;
+		}
+		if (idle_since) {
+			conn->transport->reader_found(conn, input, local_clock() - idle_since);
+			idle_since = 0;
 		}
 		if (!list_empty(&input->interrupts))
 			return fr_read_interrupt(dev, input, &copier);

@@ -94,7 +94,7 @@ struct fr_req {
 	struct fuse_in_header in;
 	struct fuse_out_header out;
 	wait_queue_head_t wait;	/* its lock also guards FR_LOCKED */
-	void *ring;		/* transport's own */
+	u64 wait_began;		/* of its caller, ns (channels) */
 	struct fr_stamp stamp;
 };
 
@@ -115,10 +115,9 @@ struct fr_input {
 	int forget_turns;
 	unsigned int index;
 	unsigned int devices;		/* under conn->lock */
-	/* Busy waiting (channels), all in ns; written without a lock. */
-	u64 daemon_gap;			/* observed wait of the daemon */
-	u64 call_time;			/* observed wait of the caller */
-	int spinning;			/* daemon threads that look without sleeping */
+	/* Observed, averaged, ns; written without a lock (channels). */
+	u64 daemon_gap;			/* how long a daemon thread finds nothing */
+	u64 call_time;			/* how long a caller waits for its answer */
 } ____cacheline_aligned_in_smp;
 
 /* One open (or cloned) /dev/fuseref. Models fuse_dev with its fuse_pqueue. */
@@ -130,7 +129,6 @@ struct fr_dev {
 	bool connected;
 	struct list_head io;		/* being copied */
 	struct list_head processing[FR_HASH_SIZE];
-	void *ring;
 };
 
 /*
@@ -150,10 +148,12 @@ struct fuseref_transport_ops {
 	void (*queue_interrupt)(struct fr_conn *conn, struct fr_req *req);
 	/* Takes back a request that no daemon has seen. */
 	bool (*cancel)(struct fr_conn *conn, struct fr_req *req);
-	/* Before the caller sleeps; may be null. */
+	/* Busy waiting; may be null. Before the caller sleeps, and once it has its answer: */
 	void (*spin)(struct fr_conn *conn, struct fr_req *req);
-	/* Before a daemon thread sleeps; may be null. */
+	void (*waited)(struct fr_conn *conn, struct fr_req *req);
+	/* Before a daemon thread sleeps, and once it has found something after `idle` ns: */
 	void (*spin_reader)(struct fr_conn *conn, struct fr_input *input);
+	void (*reader_found)(struct fr_conn *conn, struct fr_input *input, u64 idle);
 	/* Ends everything queued; the caller has cut conn->connected. */
 	void (*abort)(struct fr_conn *conn, struct list_head *doomed);
 };
@@ -214,8 +214,7 @@ struct fr_conn {
 	bool no_access, no_interrupt, no_getxattr, no_setxattr, no_listxattr;
 	bool no_removexattr, no_fallocate, no_rename2;
 
-	/* channels: */
-	unsigned int wanted_inputs;
+	/* channels: how long to look before sleeping, and what sleeping costs */
 	u64 busy_wait_ns;
 	u64 event_wait_ns;
 
@@ -317,9 +316,11 @@ void fr_dev_attach(struct fr_dev *dev, struct fr_conn *conn);
 int fr_dev_bind_fd(int fd, struct fr_conn *conn);
 void fr_input_init(struct fr_input *input, unsigned int index);
 bool fr_input_queue(struct fr_input *input, struct fr_req *req);
-void fr_input_queue_forget(struct fr_input *input, struct fr_forget *forget);
-void fr_input_queue_interrupt(struct fr_input *input, struct fr_req *req);
-bool fr_input_cancel(struct fr_input *input, struct fr_req *req);
+bool fr_input_queue_forget(struct fr_input *input, struct fr_forget *forget);
+bool fr_input_filled(struct fr_input *input);
+struct fr_input *fr_lock_input_of(struct fr_req *req);
+void fr_any_queue_interrupt(struct fr_conn *conn, struct fr_req *req);
+bool fr_any_cancel(struct fr_conn *conn, struct fr_req *req);
 void fr_input_cut(struct fr_input *input, struct list_head *doomed);
 
 /* copy.c */

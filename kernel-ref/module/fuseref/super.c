@@ -487,10 +487,14 @@ static int fr_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case FR_OPT_TRANSPORT:
 		if (!strcmp(param->string, fr_classic.name))
 			options->transport = &fr_classic;
+		else if (!strcmp(param->string, fr_channels.name))
+			options->transport = &fr_channels;
 		else
 			return invalf(fc, "fuseref: no transport '%s'", param->string);
 		break;
 	case FR_OPT_CHANNELS:
+		if (!result.uint_32 || result.uint_32 > 1024)
+			return invalf(fc, "fuseref: channels is outside 1..1024");
 		options->channels = result.uint_32;
 		break;
 	case FR_OPT_BUSY:
@@ -507,6 +511,7 @@ static int fr_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct fr_options *options = fc->fs_private;
 	struct fuse_attr root = { .mode = options->rootmode, .ino = FR_ROOT_ID, .nlink = 1 };
+	unsigned int inputs;
 	struct fr_conn *conn;
 	struct inode *inode;
 	int err;
@@ -516,7 +521,10 @@ static int fr_fill_super(struct super_block *sb, struct fs_context *fc)
 		return invalf(fc, "fuseref: needs fd, rootmode of a directory, user_id, group_id");
 	if (fc->user_ns != &init_user_ns)
 		return invalf(fc, "fuseref: only in the first user namespace");
-	conn = fr_conn_new(options->transport, 1);
+	inputs = options->channels ? options->channels : num_online_cpus();
+	if (options->transport != &fr_channels)
+		inputs = 1;
+	conn = fr_conn_new(options->transport, inputs);
 	if (!conn)
 		return -ENOMEM;
 	sb->s_fs_info = conn;
