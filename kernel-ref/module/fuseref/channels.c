@@ -36,18 +36,25 @@ static int fr_channels_init(struct fr_conn *conn)
 	return 0;
 }
 
-/* The first device is the mount's own; libfuse's threads read clones of it. */
+/*
+ * The first device is the mount's own; libfuse's threads read clones of it, and
+ * then nobody reads the first. A clone takes the channel with the fewest.
+ */
 static void fr_channels_attach(struct fr_conn *conn, struct fr_dev *dev)
 {
-	unsigned int index = list_is_singular(&conn->devices) ? 0 : conn->clones++ % conn->nr_inputs;
-	struct fr_input *input = &conn->inputs[index];
+	struct fr_input *input = &conn->inputs[0];
+	unsigned int i;
 
+	dev->clone = !list_is_singular(&conn->devices);
+	for (i = 1; dev->clone && i < conn->nr_inputs; i++)
+		if (conn->inputs[i].clones < input->clones)
+			input = &conn->inputs[i];
 	dev->input = input;
 	spin_lock(&input->lock);
-	input->devices++;
+	input->clones += dev->clone;
 	input->connected = conn->connected;
 	spin_unlock(&input->lock);
-	WRITE_ONCE(conn->nr_attached, max(conn->nr_attached, index + 1));
+	WRITE_ONCE(conn->nr_attached, max(conn->nr_attached, input->index + 1));
 }
 
 /* What nobody would read any more goes to a channel that is read. */
@@ -79,20 +86,21 @@ static void fr_move_input(struct fr_input *from, struct fr_input *to)
 
 static void fr_channels_detach(struct fr_conn *conn, struct fr_dev *dev)
 {
-	struct fr_input *input = dev->input;
+	struct fr_input *input = dev->input, *to = &conn->inputs[0];
 	unsigned int i;
 
-	spin_lock(&input->lock);
-	input->devices--;
-	spin_unlock(&input->lock);
-	if (input->devices || !conn->connected)
+	input->clones -= dev->clone;
+	if (!dev->clone || input->clones || !conn->connected)
 		return;
-	for (i = 0; i < conn->nr_inputs; i++) {
-		if (conn->inputs[i].devices) {
-			fr_move_input(input, &conn->inputs[i]);
-			return;
-		}
-	}
+	for (i = 0; i < conn->nr_inputs; i++)
+		if (conn->inputs[i].clones > to->clones)
+			to = &conn->inputs[i];
+	if (to == input)
+		return;	/* back to the mount's own device, if that is still open */
+	spin_lock(&to->lock);
+	to->connected = true;
+	spin_unlock(&to->lock);
+	fr_move_input(input, to);
 }
 
 static struct fr_input *fr_channel_of_cpu(struct fr_conn *conn)

@@ -114,7 +114,7 @@ struct fr_input {
 	struct fr_forget *last_forget;
 	int forget_turns;
 	unsigned int index;
-	unsigned int devices;		/* under conn->lock */
+	unsigned int clones;		/* that read it (channels); under conn->lock */
 	/* Observed, averaged, ns; written without a lock (channels). */
 	u64 daemon_gap;			/* how long a daemon thread finds nothing */
 	u64 call_time;			/* how long a caller waits for its answer */
@@ -124,6 +124,7 @@ struct fr_input {
 struct fr_dev {
 	struct fr_conn *conn;
 	struct fr_input *input;
+	bool clone;
 	struct list_head link;		/* in conn->devices */
 	spinlock_t lock;
 	bool connected;
@@ -175,7 +176,6 @@ struct fr_conn {
 	unsigned int nr_inputs;
 	unsigned int nr_attached;
 	atomic64_t unique;
-	u64 clones;
 
 	bool connected;			/* false after abort */
 	bool initialized;

@@ -46,7 +46,7 @@ static void fail(const char *format, ...)
 {
 	va_list list;
 
-	fprintf(stderr, "robust: %s: %s: ", type, case_name);
+	fprintf(stderr, "robust: %s %s: %s: ", type, options, case_name);
 	va_start(list, format);
 	vfprintf(stderr, format, list);
 	va_end(list);
