@@ -477,7 +477,7 @@ void settle_caches(MountConfig& mount) {
 
 void settle_transport(MountConfig& mount) {
     using Kind = MountConfig::Transport;
-    // driver/rfuse/fuse_i.h of RFUSE: 32 for each channel
+    // See transport/README.md; of each ring channel, else of the mount.
     const unsigned most = mount.transport == Kind::rings ? 32 : 12;
     mount.max_background = mount.max_background.value_or(most);
     mount.congestion_threshold = mount.congestion_threshold.value_or(*mount.max_background * 3 / 4);

@@ -82,7 +82,24 @@ std::vector<report::Station> Storage::stations(Time now) const {
 void check_storage(const Scenario& scenario,
                    const config::Document& document,
                    config::Problems& problems) {
+    const LowerConfig& lower = scenario.lower;
+    const LowerConfig defaults;
     if (!scenario.device) {
+        const std::pair<const char*, bool> settings[] = {
+            {"scheduler", lower.scheduler.has_value()},
+            {"nr_requests", lower.nr_requests.has_value()},
+            {"max_sectors", lower.max_sectors.count != defaults.max_sectors.count},
+            {"read_ahead", lower.read_ahead.count != defaults.read_ahead.count},
+            {"commit", lower.commit != defaults.commit},
+            {"barrier", lower.barrier != defaults.barrier}};
+        for (const auto& [key, given] : settings) {
+            if (given) {
+                problems.add(document.place(std::string("lower.") + key),
+                             fmt::format("lower.{} means nothing without a device: all is in memory",
+                                         key),
+                             "set device, or leave it out");
+            }
+        }
         return;
     }
     if (!scenario.host->memory) {

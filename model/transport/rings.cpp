@@ -11,7 +11,7 @@ using sim::Time;
 
 namespace {
 
-/// rfuse_get_iqueue() draws so often for a channel where nobody sleeps.
+/// So often a caller draws for a channel where nobody sleeps.
 constexpr int draws = 10;
 
 /// Nobody reads requests into a buffer.

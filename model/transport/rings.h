@@ -31,7 +31,7 @@ void bind(config::Map& map, RingsConfig& config);
 /// Requests cross the kernel border through memory that kernel and daemon share: a ring of requests
 /// for each core, with workers pinned there. Callers poll for their answer, giving way to whoever
 /// else wants their core, and sleep after a while; only then does answering take a system call.
-/// Data still takes one, to be copied (models RFUSE: driver/rfuse and librfuse as released).
+/// Data still takes one, to be copied. Sources: README.md.
 class Rings final : public DevFuse {
   public:
     Rings(host::Cpu& cpu,
