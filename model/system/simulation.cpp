@@ -571,7 +571,7 @@ void check_transport(const Scenario& scenario, const config::Document& document)
                      "the host profile has no costs of io_uring (costs.uring)",
                      "fusesim calibrate measures them where the kernel has FUSE over io_uring");
     }
-    const char* const name = uring                          ? "io_uring"
+    const char* const name = uring                            ? "io_uring"
                              : mount.transport == Kind::rings ? "rings"
                                                               : "channels";
     const auto refuse = [&](bool given, const char* key) {

@@ -94,10 +94,10 @@ void check_storage(const Scenario& scenario,
             {"barrier", lower.barrier != defaults.barrier}};
         for (const auto& [key, given] : settings) {
             if (given) {
-                problems.add(document.place(std::string("lower.") + key),
-                             fmt::format("lower.{} means nothing without a device: all is in memory",
-                                         key),
-                             "set device, or leave it out");
+                problems.add(
+                    document.place(std::string("lower.") + key),
+                    fmt::format("lower.{} means nothing without a device: all is in memory", key),
+                    "set device, or leave it out");
             }
         }
         return;

@@ -125,6 +125,13 @@ void check_daemon(const Scenario& scenario,
                "mount.passthrough needs files below the daemon",
                "set daemon.filesystem: stackfs");
     }
+    using Transport = MountConfig::Transport;
+    if (scenario.mount.transport == Transport::channels ||
+        scenario.mount.transport == Transport::rings) {
+        refuse("mount.transport",
+               "mount.transport cannot be measured: no released kernel has channels or rings",
+               "take dev_fuse or io_uring");
+    }
     if (scenario.mount.transport == MountConfig::Transport::io_uring && kind != Kind::null) {
         refuse("mount.transport",
                "mount.transport: io_uring is measured with filesystem: null only",
