@@ -35,6 +35,7 @@ void add_record(CLI::App& program, int& status);
 void add_replay(CLI::App& program, int& status);
 void add_run(CLI::App& program, int& status);
 void add_schema(CLI::App& program, int& status);
+void add_sweep(CLI::App& program, int& status);
 void add_trace(CLI::App& program, int& status);
 void add_validate(CLI::App& program, int& status);
 

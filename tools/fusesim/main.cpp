@@ -22,6 +22,7 @@ const std::initializer_list<commands::Add> all_commands = {
     commands::add_run,
     commands::add_measure,
     commands::add_replay,
+    commands::add_sweep,
 #ifdef FUSESIM_RECORDER
     commands::add_record,
 #endif
