@@ -19,6 +19,10 @@ using transport::Call;
 
 namespace {
 
+/// Requests that never wait are sent in one instant, each on top of the last one's stack where the
+/// compiler makes no tail calls; after so many what they cost is paid.
+constexpr unsigned unpaid_requests = 64;
+
 constexpr std::uint64_t page_bytes = fuse::kernel_page_bytes;
 
 /// Times of files are as coarse as the timer: CONFIG_HZ of Debian's kernels.
@@ -373,7 +377,7 @@ sim::Task<> Mount::write_back(Thread& thread,
 }
 
 sim::Task<> Mount::flush_dirty(Thread& thread, Inode& inode, bool wait) {
-    while (!inode.dirty.empty()) {
+    for (unsigned sent = 1; !inode.dirty.empty(); ++sent) {
         const auto [first, run] = inode.dirty.first_run();
         const std::uint64_t count = std::min<std::uint64_t>(run, most_bytes() / page_bytes);
         inode.dirty.remove(first, count);
@@ -392,6 +396,9 @@ sim::Task<> Mount::flush_dirty(Thread& thread, Inode& inode, bool wait) {
                       times(rest(costs().writeback_page, costs().fuse_page_write), count) +
                       thread.cpu().memory().pages(count));
         co_await send(thread, exchange, &Mount::written_back);
+        if (sent % unpaid_requests == 0) {
+            co_await thread.run_in_kernel();
+        }
     }
     if (wait) {
         co_await thread.might_sleep();
