@@ -16,6 +16,8 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,7 +34,7 @@ struct Options {
     std::vector<std::string> exclusions;
     std::vector<std::string> overrides;
     unsigned repeat = 0;  // 0: as the scenario says
-    std::uint64_t seed = 0;
+    std::optional<std::uint64_t> seed;
     unsigned jobs = 0;  // 0: as many as there are cores
     std::string cache;
     bool fresh = false;
@@ -48,11 +50,33 @@ struct Plan {
     std::string key;
 };
 
+/// What varies is given once: another --param or --set of the same key would win unseen.
+void refuse_twice(const std::vector<sweep::Param>& params, const Options& options) {
+    std::set<std::string> given;
+    for (const std::string& text : options.overrides) {
+        given.insert(text.substr(0, text.find('=')));
+    }
+    if (options.repeat > 0) {
+        given.insert("run.repeat");
+    }
+    if (options.seed) {
+        given.insert("run.seed");
+    }
+    for (const sweep::Param& param : params) {
+        if (!given.insert(param.key).second) {
+            throw config::Error({"command line"},
+                                fmt::format("{} is given twice", param.key),
+                                "one --param with all its values");
+        }
+    }
+}
+
 std::vector<Plan> plan(const Options& options) {
     std::vector<sweep::Param> params;
     for (const std::string& text : options.params) {
         params.push_back(sweep::parse_param(text));
     }
+    refuse_twice(params, options);
     std::vector<sweep::Settings> exclusions;
     for (const std::string& text : options.exclusions) {
         exclusions.push_back(sweep::parse_exclusion(text));
@@ -69,8 +93,8 @@ std::vector<Plan> plan(const Options& options) {
         if (options.repeat > 0) {
             load.overrides.push_back(fmt::format("run.repeat={}", options.repeat));
         }
-        if (options.seed > 0) {
-            load.overrides.push_back(fmt::format("run.seed={}", options.seed));
+        if (options.seed) {
+            load.overrides.push_back(fmt::format("run.seed={}", *options.seed));
         }
         Plan one;
         one.settings = settings;
@@ -93,6 +117,16 @@ std::vector<Plan> plan(const Options& options) {
         throw config::Error({"command line"}, "every point is left out", "take back an --exclude");
     }
     return plans;
+}
+
+/// What the cache has of a point; nothing if that is no result, as after a power cut.
+std::optional<report::Result> known(const sweep::Cache& cache, const Plan& plan) {
+    const auto text = cache.find(plan.key);
+    const config::Json json = text ? config::Json::parse(*text, nullptr, false) : config::Json();
+    if (!json.is_object()) {
+        return std::nullopt;
+    }
+    return report::from_json(json, plan.key);
 }
 
 /// In a process of its own; what it returns is its exit code.
@@ -118,7 +152,7 @@ int fill(const std::vector<Plan>& plans, const sweep::Cache& cache, const Option
         if (options.fresh) {
             cache.forget(one.key);
         }
-        if (!cache.find(one.key)) {
+        if (!known(cache, one)) {
             missing.push_back(&one);
         }
     }
@@ -152,9 +186,8 @@ int run_sweep(const Options& options) {
     }
     std::vector<sweep::Point> points;
     for (const Plan& one : plans) {
-        if (const auto text = cache.find(one.key)) {
-            points.push_back(
-                {one.settings, report::from_json(config::Json::parse(*text), one.key)});
+        if (auto result = known(cache, one)) {
+            points.push_back({one.settings, std::move(*result)});
         }
     }
     if (!options.csv.empty()) {

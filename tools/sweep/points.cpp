@@ -72,7 +72,8 @@ std::optional<std::vector<std::string>> range(const std::string& text) {
     std::vector<std::string> values;
     double value = first;
     // By count rather than by sum, so that no error adds up.
-    for (std::size_t i = 0; value <= last * (1 + 1e-12) + 1e-12; ++i) {
+    const double end = last + std::abs(last) * 1e-12 + 1e-12;
+    for (std::size_t i = 0; value <= end; ++i) {
         if (i == most_values) {
             refuse(fmt::format("the range {} has more than {} values", text, most_values),
                    "take a larger step");
@@ -124,8 +125,9 @@ std::vector<Settings> points(const std::vector<Param>& params,
                              const std::vector<Settings>& exclusions) {
     for (const Settings& exclusion : exclusions) {
         for (const auto& [key, value] : exclusion) {
-            const auto param = std::find_if(
-                params.begin(), params.end(), [&](const Param& p) { return p.key == key; });
+            const auto param = std::find_if(params.begin(),
+                                            params.end(),
+                                            [&key = key](const Param& p) { return p.key == key; });
             if (param == params.end() ||
                 std::find(param->values.begin(), param->values.end(), value) ==
                     param->values.end()) {

@@ -55,6 +55,7 @@ TEST_CASE("values of a parameter: lists, ranges, units", "[unit]") {
     CHECK(values_of("a=0..100+40") == Values{"0", "40", "80"});
     CHECK(values_of("a=4..64*4 KiB") == Values{"4 KiB", "16 KiB", "64 KiB"});
     CHECK(values_of("a=0..0.3+0.1") == Values{"0", "0.1", "0.2", "0.3"});
+    CHECK(values_of("a=-10..-8") == Values{"-10", "-9", "-8"});
     CHECK(values_of("a=1..2,8") == Values{"1", "2", "8"});
     CHECK(values_of("a={x: 1, y: [1, 2]},'b,c'") == Values{"{x: 1, y: [1, 2]}", "'b,c'"});
 }
