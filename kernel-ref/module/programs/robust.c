@@ -71,24 +71,6 @@ static void too_late(int signal)
 			fail("line %d: " #what ": errno %d", __LINE__, errno); \
 	} while (0)
 
-/* The next request that is no forget; checks which. */
-static struct fuse_in_header *take_from(int fd, unsigned int opcode)
-{
-	ssize_t got;
-
-	do {
-		got = read(fd, request, sizeof(request));
-		if (got < (ssize_t)sizeof(*header()) || header()->len != got)
-			fail("read %zd (errno %d), wanted opcode %u", got, errno, opcode);
-	} while (header()->opcode == FUSE_FORGET || header()->opcode == FUSE_BATCH_FORGET);
-	if (header()->opcode != opcode)
-		fail("opcode %u instead of %u", header()->opcode, opcode);
-	return header();
-}
-
-#define take(opcode) (at_line = __LINE__, take_from(device, opcode))
-#define end_of(child) (at_line = __LINE__, wait_end(child))
-
 /* Returns 0 or the error number of the write. */
 static int reply_on(int fd, uint64_t unique, int error, const void *data, size_t size)
 {
@@ -97,6 +79,37 @@ static int reply_on(int fd, uint64_t unique, int error, const void *data, size_t
 
 	return writev(fd, parts, 2) < 0 ? errno : 0;
 }
+
+static int sent_later(unsigned int opcode)
+{
+	return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_RELEASE ||
+	       opcode == FUSE_RELEASEDIR;
+}
+
+/*
+ * The next request that somebody waits for, or that is wanted; checks which. What an earlier child
+ * left behind may still come, on another CPU.
+ */
+static struct fuse_in_header *take_from(int fd, unsigned int opcode)
+{
+	ssize_t got;
+
+	for (;;) {
+		got = read(fd, request, sizeof(request));
+		if (got < (ssize_t)sizeof(*header()) || header()->len != got)
+			fail("read %zd (errno %d), wanted opcode %u", got, errno, opcode);
+		if (header()->opcode == opcode || !sent_later(header()->opcode))
+			break;
+		if (header()->opcode == FUSE_RELEASE || header()->opcode == FUSE_RELEASEDIR)
+			reply_on(fd, header()->unique, 0, NULL, 0);
+	}
+	if (header()->opcode != opcode)
+		fail("opcode %u instead of %u", header()->opcode, opcode);
+	return header();
+}
+
+#define take(opcode) (at_line = __LINE__, take_from(device, opcode))
+#define end_of(child) (at_line = __LINE__, wait_end(child))
 
 static int reply(uint64_t unique, int error, const void *data, size_t size)
 {
