@@ -210,6 +210,14 @@ void Map::field(std::string_view name,
     switch (mode_) {
         case Mode::read:
             if (const Value* value = take(name)) {
+                if constexpr (detail::is_optional<E>) {
+                    const bool is_word =
+                        std::find(names.begin(), names.end(), value->text) != names.end();
+                    if (value->kind == Value::Kind::null && !is_word) {
+                        member.reset();
+                        break;
+                    }
+                }
                 if (const auto index = read_word(*value, key_path(name), names)) {
                     member = (words.begin() + *index)->second;
                 }

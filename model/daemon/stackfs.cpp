@@ -54,9 +54,17 @@ Time StackFs::on_core(const Call& call, const host::Memory& memory) const {
         case Opcode::releasedir:
             return lower_.close;
         case Opcode::create:
+        case Opcode::mknod:
+        case Opcode::symlink:
+        case Opcode::link:
             return lower_.create + lower_.lookup + lower_.stat;
         case Opcode::unlink:
+        case Opcode::rename:
+        case Opcode::rename2:
             return lower_.unlink;
+        case Opcode::readlink:
+        case Opcode::statfs:
+            return lower_.stat;
         case Opcode::mkdir:
             return lower_.mkdir + lower_.lookup + lower_.stat;
         case Opcode::rmdir:
@@ -72,6 +80,7 @@ Time StackFs::on_core(const Call& call, const host::Memory& memory) const {
         case Opcode::write:
             return data_time(lower_, lower_.write, call.size, memory);
         case Opcode::fsync:
+        case Opcode::fsyncdir:
             return lower_.fsync;
         default:
             return Time();
@@ -102,13 +111,17 @@ sim::Task<> StackFs::on_disk(host::Thread& worker, Call& call) {
             co_await disk_->load(worker, call.nodeid);
             break;
         case Opcode::create:
+        case Opcode::mknod:
+        case Opcode::symlink:
             co_await disk_->create(worker, call.nodeid, call.subject, false);
             break;
         case Opcode::mkdir:
             co_await disk_->create(worker, call.nodeid, call.subject, true);
             break;
         case Opcode::unlink:
-            co_await disk_->unlink(worker, call.nodeid, call.subject);
+            if (call.subject != 0) {  // else it has other names
+                co_await disk_->unlink(worker, call.nodeid, call.subject);
+            }
             break;
         case Opcode::readdir:
         case Opcode::readdirplus:

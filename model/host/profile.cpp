@@ -88,6 +88,7 @@ void bind_sizes(config::Map& map, const char* name, std::vector<SizeCost>& rows,
 }
 
 constexpr Cost<VfsCosts> vfs_costs[] = {
+    {"cached_lookup", &VfsCosts::cached_lookup, "fstatat(2) of a name that is known, no request"},
     {"lookup", &VfsCosts::lookup, "fstatat(2) with one LOOKUP"},
     {"lookup_missing", &VfsCosts::lookup_missing, "... whose answer is ENOENT"},
     {"open", &VfsCosts::open, "openat(2) of an existing file: OPEN"},
@@ -284,10 +285,17 @@ void bind(config::Map& map, SchedulerConfig& c) {
               c.fair,
               {{"eevdf", Fair::eevdf}, {"cfs", Fair::cfs}},
               "how the fair scheduler picks: eevdf from Linux 6.6 on, cfs before");
-    map.field("base_slice", c.base_slice, 1_us, 1_s, "eevdf: time a thread runs while others wait");
+    // What a run used holds the settings of its scheduler only, so that it can be read again.
+    const bool all = map.mode() != config::Map::Mode::echo;
+    if (all || c.fair == Fair::eevdf) {
+        map.field(
+            "base_slice", c.base_slice, 1_us, 1_s, "eevdf: time a thread runs while others wait");
+    }
     map.check(
         !map.given("base_slice") || c.fair == Fair::eevdf, "base_slice", "is for fair: eevdf");
-    map.section("cfs", c.cfs, "tunables of cfs");
+    if (all || c.fair == Fair::cfs) {
+        map.section("cfs", c.cfs, "tunables of cfs");
+    }
     map.check(!map.given("cfs") || c.fair == Fair::cfs, "cfs", "is for fair: cfs");
     map.field("turn", c.turn, Time(), 1_s, "how long equals run before they change places");
     using Preemption = SchedulerConfig::Preemption;

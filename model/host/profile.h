@@ -38,6 +38,7 @@ struct SizeCost {
 /// that they make. What a null daemon does more for them than for GETATTR is inside: the two cannot
 /// be told apart from outside the kernel.
 struct VfsCosts {
+    sim::Time cached_lookup;      ///< fstatat() of a name that is known, no request
     sim::Time lookup;             ///< fstatat() with one LOOKUP
     sim::Time lookup_missing;     ///< ... whose answer is ENOENT
     sim::Time open;               ///< openat() of an existing file: OPEN

@@ -1,6 +1,7 @@
 #include "config/error.h"
 #include "config/nearest.h"
 #include "report/report.h"
+#include "report/slo.h"
 
 #include <fmt/format.h>
 
@@ -177,6 +178,14 @@ class Reader {
         return value.json_.get<std::string>();
     }
 
+    bool truth(const std::string& key) const {
+        const Reader value = at(key);
+        if (!value.json_.is_boolean()) {
+            value.fail("must be true or false");
+        }
+        return value.json_.get<bool>();
+    }
+
     /// Calls `read` with each member of this object.
     template <class T, class Read>
     Named<T> each(Read read) const {
@@ -311,6 +320,17 @@ Comparison read_comparison(const Reader& r) {
             })};
 }
 
+SloVerdict read_verdict(const Reader& r) {
+    r.expect_keys({"slo", "value", "met"});
+    SloVerdict verdict{r.word("slo"), r.number("value"), r.truth("met")};
+    try {
+        Slo::parse(verdict.slo);
+    } catch (const config::Mismatch& mismatch) {
+        r.at("slo").fail(mismatch.what(), mismatch.hint());
+    }
+    return verdict;
+}
+
 void read_optional_parts(const Reader& r, Result& result) {
     if (r.has("bottleneck")) {
         const Reader part = r.at("bottleneck");
@@ -320,9 +340,11 @@ void read_optional_parts(const Reader& r, Result& result) {
     }
     if (r.has("cpu")) {
         const Reader part = r.at("cpu");
-        part.expect_keys({"application_s", "daemon_s", "kernel_s"});
-        result.cpu = {
-            part.number("application_s"), part.number("daemon_s"), part.number("kernel_s")};
+        part.expect_keys({"application_s", "daemon_s", "kernel_s", "daemon_kernel_s"});
+        result.cpu = {part.number("application_s"),
+                      part.number("daemon_s"),
+                      part.number("kernel_s"),
+                      part.has("daemon_kernel_s") ? part.number("daemon_kernel_s") : 0};
     }
     if (r.has("simulator")) {
         const Reader part = r.at("simulator");
@@ -335,6 +357,9 @@ void read_optional_parts(const Reader& r, Result& result) {
     }
     if (r.has("comparison")) {
         result.comparison = read_comparison(r.at("comparison"));
+    }
+    if (r.has("slo")) {
+        result.slo = r.at("slo").items<SloVerdict>(read_verdict);
     }
 }
 
@@ -363,7 +388,8 @@ Json to_json(const Result& result) {
     if (const auto& cpu = result.cpu) {
         json["cpu"] = {{"application_s", cpu->application_s},
                        {"daemon_s", cpu->daemon_s},
-                       {"kernel_s", cpu->kernel_s}};
+                       {"kernel_s", cpu->kernel_s},
+                       {"daemon_kernel_s", cpu->daemon_kernel_s}};
     }
     json["memory"] = Json::object();
     for (const auto& [name, value] : result.memory) {
@@ -380,6 +406,12 @@ Json to_json(const Result& result) {
         json["comparison"] = {{"trace", comparison->trace},
                               {"mode", comparison->mode},
                               {"requests", json_of(comparison->requests)}};
+    }
+    for (const SloVerdict& one : result.slo) {
+        json["slo"].push_back({{"slo", one.slo}, {"value", one.value}, {"met", one.met}});
+    }
+    if (!result.details.is_null()) {
+        json["details"] = result.details;
     }
     return json;
 }
@@ -408,7 +440,9 @@ Result from_json(const Json& json, const std::string& name) {
                    "cpu",
                    "memory",
                    "simulator",
-                   "comparison"});
+                   "comparison",
+                   "slo",
+                   "details"});
     Result result;
     result.version = r.word("fusesim");
     const std::string source = r.word("source");
@@ -431,6 +465,9 @@ Result from_json(const Json& json, const std::string& name) {
             r.at("memory").each<double>([](const Reader& value) { return value.value(); });
     }
     read_optional_parts(r, result);
+    if (r.has("details")) {
+        result.details = r.at("details").object();
+    }
     return result;
 }
 

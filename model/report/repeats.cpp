@@ -1,8 +1,10 @@
 #include "report/repeats.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -39,37 +41,145 @@ Interval interval95(const std::vector<double>& values) {
     return {middle - half, middle + half};
 }
 
+namespace {
+
+/// What all runs have, one value each; empty if one of them lacks it.
+template <class Get>
+std::vector<double> of_each(const std::vector<Result>& runs, const Get& get) {
+    std::vector<double> values;
+    for (const Result& run : runs) {
+        const std::optional<double> value = get(run);
+        if (!value) {
+            return {};
+        }
+        values.push_back(*value);
+    }
+    return values;
+}
+
+/// `number` becomes the mean over the runs. Returns the runs' values.
+template <class Get>
+std::vector<double> average(double& number, const std::vector<Result>& runs, const Get& get) {
+    std::vector<double> each = of_each(runs, get);
+    if (!each.empty()) {
+        number = mean(each);
+    }
+    return each;
+}
+
+/// Means of all numbers but the greatest, which is that of all runs.
+template <class Find>
+void average_latency(Latency& latency, const std::vector<Result>& runs, const Find& find_in) {
+    for (const auto member : {&Latency::mean,
+                              &Latency::p50,
+                              &Latency::p95,
+                              &Latency::p99,
+                              &Latency::p999,
+                              &Latency::max}) {
+        const std::vector<double> each =
+            average(latency.*member, runs, [&](const Result& run) -> std::optional<double> {
+                const Latency* const one = find_in(run);
+                return one != nullptr ? std::optional(one->*member) : std::nullopt;
+            });
+        if (member == &Latency::max && !each.empty()) {
+            latency.max = *std::max_element(each.begin(), each.end());
+        }
+    }
+}
+
+void average_request(const std::string& name, Request& request, const std::vector<Result>& runs) {
+    const auto same = [&name](const Result& run) { return find(run.requests, name); };
+    const auto average_count = [&](std::uint64_t& number, std::uint64_t Request::*member) {
+        double value = static_cast<double>(number);
+        average(value, runs, [&](const Result& run) {
+            return same(run) ? std::optional(static_cast<double>(same(run)->*member))
+                             : std::nullopt;
+        });
+        number = static_cast<std::uint64_t>(std::llround(value));
+    };
+    average_count(request.count, &Request::count);
+    average_count(request.bytes_in, &Request::bytes_in);
+    average_count(request.bytes_out, &Request::bytes_out);
+    const bool timed = std::all_of(runs.begin(), runs.end(), [&](const Result& run) {
+        return same(run) && same(run)->latency && same(run)->phases &&
+               same(run)->phases->complete();
+    });
+    if (!timed) {
+        return;
+    }
+    average_latency(
+        *request.latency, runs, [&](const Result& run) { return &*same(run)->latency; });
+    for (const auto phase :
+         {&Phases::background, &Phases::queue, &Phases::processing, &Phases::reply}) {
+        average(*((*request.phases).*phase), runs, [&](const Result& run) {
+            return (*same(run)->phases).*phase;
+        });
+    }
+}
+
+void average_stations(Result& out, const std::vector<Result>& runs) {
+    for (std::size_t i = 0; i < out.stations.size(); ++i) {
+        for (const auto member : {&Station::utilisation,
+                                  &Station::queue_length,
+                                  &Station::waiting_s,
+                                  &Station::service_s}) {
+            average(out.stations[i].*member, runs, [&](const Result& run) {
+                return i < run.stations.size() ? std::optional(run.stations[i].*member)
+                                               : std::nullopt;
+            });
+        }
+    }
+    out.bottleneck = busiest(out.stations);
+}
+
+}  // namespace
+
 Result pooled(const std::vector<Result>& runs) {
     Result out = runs.front();
     auto& intervals = out.throughput.ci95;
-    const auto pool =
-        [&](const std::string& name, double& number, const std::vector<double>& each) {
-            number = mean(each);
-            if (each.size() >= 3) {
-                intervals.emplace_back(name, interval95(each));
-            }
-        };
+    const auto add_interval = [&](const std::string& name, const std::vector<double>& each) {
+        if (each.size() >= 3) {
+            intervals.emplace_back(name, interval95(each));
+        }
+    };
     const std::pair<const char*, double Throughput::*> rates[] = {
         {"ops_per_s", &Throughput::ops_per_s},
         {"read_bytes_per_s", &Throughput::read_bytes_per_s},
         {"write_bytes_per_s", &Throughput::write_bytes_per_s},
     };
     for (const auto& [name, rate] : rates) {
-        std::vector<double> each;
-        for (const Result& run : runs) {
-            each.push_back(run.throughput.*rate);
-        }
-        pool(name, out.throughput.*rate, each);
+        add_interval(name, average(out.throughput.*rate, runs, [rate = rate](const Result& run) {
+                         return std::optional(run.throughput.*rate);
+                     }));
     }
+    average(out.duration_s, runs, [](const Result& run) { return std::optional(run.duration_s); });
     for (auto& [name, operation] : out.operations) {
-        std::vector<double> each;
-        for (const Result& run : runs) {
-            if (const Operation* same = find(run.operations, name); same && same->latency) {
-                each.push_back(same->latency->mean);
-            }
+        const auto same = [&name = name](const Result& run) { return find(run.operations, name); };
+        average(operation.per_s, runs, [&](const Result& run) {
+            return same(run) ? std::optional(same(run)->per_s) : std::nullopt;
+        });
+        if (!operation.latency) {
+            continue;
         }
-        if (operation.latency && each.size() == runs.size()) {
-            pool("latency." + name, operation.latency->mean, each);
+        const auto latency_in = [&](const Result& run) {
+            return same(run) && same(run)->latency ? &*same(run)->latency : nullptr;
+        };
+        average_latency(*operation.latency, runs, latency_in);
+        add_interval("latency." + name, of_each(runs, [&](const Result& run) {
+                         const Latency* const one = latency_in(run);
+                         return one != nullptr ? std::optional(one->mean) : std::nullopt;
+                     }));
+    }
+    for (auto& [name, request] : out.requests) {
+        average_request(name, request, runs);
+    }
+    average_stations(out, runs);
+    for (const auto member :
+         {&Cpu::application_s, &Cpu::daemon_s, &Cpu::kernel_s, &Cpu::daemon_kernel_s}) {
+        if (out.cpu) {
+            average((*out.cpu).*member, runs, [&](const Result& run) {
+                return run.cpu ? std::optional((*run.cpu).*member) : std::nullopt;
+            });
         }
     }
     return out;

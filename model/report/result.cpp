@@ -64,13 +64,13 @@ std::optional<Bottleneck> busiest(const std::vector<Station>& stations) {
     std::string sentence;
     // Above some 70 % a queue grows faster than its load; below, speed is limited elsewhere.
     if (found->utilisation >= 0.7) {
-        sentence = fmt::format(
-            "{} limits the throughput: it is busy {} of the time, and requests "
-            "wait {} there for {} of service.",
-            found->name,
-            busy,
-            time_text(found->waiting_s),
-            time_text(found->service_s));
+        sentence =
+            fmt::format("{} limits the throughput: it is busy {} of the time", found->name, busy);
+        sentence += found->service_s > 0
+                        ? fmt::format(", and requests wait {} there for {} of service.",
+                                      time_text(found->waiting_s),
+                                      time_text(found->service_s))
+                        : ".";
     } else {
         sentence = fmt::format(
             "Nothing is saturated: the busiest station, {}, is busy {} of the "
@@ -110,13 +110,19 @@ void check(const Result& result) {
     }
     if (result.cpu) {
         ensure_finite("cpu",
-                      {result.cpu->application_s, result.cpu->daemon_s, result.cpu->kernel_s});
+                      {result.cpu->application_s,
+                       result.cpu->daemon_s,
+                       result.cpu->kernel_s,
+                       result.cpu->daemon_kernel_s});
     }
     for (const auto& [name, value] : result.memory) {
         ensure_finite("memory." + name, {value});
     }
     if (result.simulator) {
         ensure_finite("simulator", {result.simulator->cpu_s, result.simulator->requests_per_cpu_s});
+    }
+    for (const SloVerdict& one : result.slo) {
+        ensure_finite("slo " + one.slo, {one.value});
     }
     if (result.comparison) {
         for (const auto& [name, compared] : result.comparison->requests) {

@@ -99,7 +99,8 @@ struct Throughput {
 struct Cpu {
     double application_s = 0;
     double daemon_s = 0;
-    double kernel_s = 0;
+    double kernel_s = 0;         ///< for both of them
+    double daemon_kernel_s = 0;  ///< part of kernel_s: in the daemon's own system calls
 };
 
 /// What the simulation itself cost; differs from run to run.
@@ -132,6 +133,13 @@ struct Comparison {
     Named<Compared> requests;  ///< by opcode, or by call for traces of calls
 };
 
+/// What was wanted of a run, and what came of it.
+struct SloVerdict {
+    std::string slo;   ///< "read.p99 < 2 ms", see slo.h
+    double value = 0;  ///< SI
+    bool met = false;
+};
+
 enum class Source { simulated, measured };
 
 /// Everything a run has to say. JSON and text are made of this and nothing else.
@@ -151,6 +159,9 @@ struct Result {
     Named<double> memory;  ///< name with its unit ("page_cache_bytes") and value
     std::optional<Simulator> simulator;
     std::optional<Comparison> comparison;
+    std::vector<SloVerdict> slo;
+    /// The run over time and distributions of latencies, where they were asked for; see README.md.
+    Json details;
 };
 
 /// (simulated - recorded) / recorded; nothing where nothing was recorded.

@@ -1,6 +1,7 @@
 #include "config/map.h"
 #include "report/numbers.h"
 #include "report/report.h"
+#include "report/slo.h"
 
 #include <fmt/format.h>
 
@@ -160,6 +161,15 @@ std::string stations(const Result& result) {
     return table.empty() ? "" : "\n" + table.text();
 }
 
+std::string slos(const Result& result) {
+    Table table({"wanted", "is", ""});
+    for (const SloVerdict& one : result.slo) {
+        table.add(
+            {one.slo, Slo::parse(one.slo).metric.text(one.value), one.met ? "met" : "MISSED"});
+    }
+    return table.empty() ? "" : "\n" + table.text();
+}
+
 std::string resources(const Result& result) {
     std::string text;
     if (const auto& cpu = result.cpu) {
@@ -205,7 +215,7 @@ std::string text(const Result& result) {
     if (result.bottleneck) {
         text += "\n" + wrapped(result.bottleneck->sentence);
     }
-    text += resources(result);
+    text += resources(result) + slos(result);
     text += fmt::format("\nseed {} | config {} | fusesim {}\n",
                         result.seed,
                         config::fingerprint(result.config),

@@ -134,9 +134,18 @@ void Engine::step() {
             next_trigger(to_systemc(ahead), wake_);
             return;
         }
+        while (calendar_.next() > observe_at_) [[unlikely]] {
+                now_ = std::max(now_, observe_at_);
+                observe_at_ += look_();
+            }
         now_ = std::max(now_, calendar_.next());
         calendar_.fire_next();
     }
+}
+
+void Engine::observe(Time first, std::function<Time()> look) {
+    look_ = std::move(look);
+    observe_at_ = now_ + first;
 }
 
 void Engine::finish() {

@@ -9,6 +9,7 @@
 #include <boost/intrusive/list.hpp>
 
 #include <coroutine>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -94,6 +95,11 @@ class Engine : public sc_core::sc_module {
     /// Ends the run after the step that is running now.
     void stop() { stopping_ = true; }
 
+    /// From now on, `look` is called between steps: first after `first`, then each time after the
+    /// span that it returned, as long as something is left to happen. It may read whatever it
+    /// likes, and must change nothing.
+    void observe(Time first, std::function<Time()> look);
+
     /// Unwinds all processes that still wait. Call before what they refer to is destroyed.
     void kill_all();
 
@@ -127,6 +133,8 @@ class Engine : public sc_core::sc_module {
     std::uint64_t events_ = 0;
     bool stopping_ = false;
     bool finished_ = false;
+    Time observe_at_ = Time::max();
+    std::function<Time()> look_;
     std::exception_ptr error_;
 };
 

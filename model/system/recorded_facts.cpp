@@ -76,7 +76,10 @@ void take_over_facts(const trace::Header& header, Scenario& scenario) {
             scenario.daemon.threads = Threads{*threads > 1, std::nullopt};
         }
     }
-    fill(scenario.workload.recorder, std::optional(header.tool.starts_with("fusesim record")));
+    // What the recorder of requests costs, recorded calls have not paid.
+    fill(scenario.workload.recorder,
+         std::optional(header.layer == trace::Layer::fuse &&
+                       header.tool.starts_with("fusesim record")));
     if (const auto affinity = fact(header, "daemon.affinity"); affinity) {
         fill(scenario.daemon.affinity, cpu_list(*affinity, header.cpus));
     }
@@ -89,10 +92,7 @@ void refuse_above_layer(const trace::Header& header,
                         const Scenario& scenario,
                         const config::Document& document) {
     if (header.layer != trace::Layer::fuse) {
-        throw config::Error(document.place("workload.trace"),
-                            "this trace holds application calls, and the VFS that would turn them "
-                            "into requests is not modelled yet",
-                            "record with --layer fuse");
+        return;  // calls: all settings lie below
     }
     const MountConfig& mount = scenario.mount;
     const std::pair<const char*, bool> above[] = {

@@ -119,7 +119,11 @@ void bind(config::Map& map, MountConfig& mount) {
               sim::Time(),
               most,
               "validity of the knowledge that a name does not exist");
-    map.field("max_readahead", mount.max_readahead, "most bytes read ahead");
+    map.field(
+        "max_readahead",
+        mount.max_readahead,
+        "most bytes read ahead: the smaller of 128 KiB and what INIT says, or read_ahead_kb of the "
+        "mount's bdi");
     map.field("writeback_cache", mount.writeback_cache, "writes are cached and sent later");
     map.field("default_permissions", mount.default_permissions, "the kernel checks modes");
     map.field("direct_io", mount.direct_io, "reads and writes pass the page cache by");
@@ -261,6 +265,7 @@ void bind(config::Map& map, Scenario& scenario) {
     map.section("device", scenario.device, "what the lower file system lies on");
     map.section("workload", scenario.workload, "who asks for what");
     map.section("run", scenario.run, "how the simulation runs");
+    map.field("slo", scenario.slo, "what is wanted; exit code 1 where it is missed");
 }
 
 host::HostProfile built_in_host() {

@@ -6,6 +6,7 @@
 #include "device/settings.h"
 #include "host/profile.h"
 #include "lower/block_queue.h"
+#include "report/slo.h"
 #include "transport/channels.h"
 #include "transport/rings.h"
 #include "workload/operations.h"
@@ -120,6 +121,7 @@ struct Scenario {
     std::optional<device::DeviceSettings> device;  ///< what the lower file system lies on
     WorkloadConfig workload;
     RunConfig run;
+    std::vector<report::Slo> slo;
 };
 
 void bind(config::Map& map, KernelConfig& kernel);

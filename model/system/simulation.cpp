@@ -10,8 +10,10 @@
 #include "sim/distribution_format.h"
 #include "sim/engine.h"
 #include "sim/fresh_context.h"
-#include "system/recorded_facts.h"
+#include "system/course.h"
+#include "system/prepare.h"
 #include "system/storage.h"
+#include "trace/names.h"
 #include "trace/reader.h"
 #include "transport/channels.h"
 #include "transport/dev_fuse.h"
@@ -20,6 +22,8 @@
 #include "transport/uring.h"
 #include "vfs/local_mount.h"
 #include "vfs/mount.h"
+#include "workload/call_plan.h"
+#include "workload/call_replay.h"
 #include "workload/native.h"
 #include "workload/replay.h"
 
@@ -56,10 +60,6 @@ daemon::SessionConfig session_config(const DaemonConfig& daemon, const MountConf
     return config;
 }
 
-const char* to_text(LowerConfig::Kind kind) {
-    return kind == LowerConfig::Kind::tmpfs ? "tmpfs" : "ext4";
-}
-
 std::unique_ptr<daemon::FileSystem> make_file_system(const Scenario& scenario,
                                                      const host::Costs& costs,
                                                      lower::Ext4* disk) {
@@ -67,7 +67,7 @@ std::unique_ptr<daemon::FileSystem> make_file_system(const Scenario& scenario,
     const std::uint64_t seed = scenario.run.seed;
     if (daemon.filesystem == DaemonConfig::Kind::stackfs) {
         return std::make_unique<daemon::StackFs>(
-            costs.lower.at(to_text(scenario.lower.filesystem)), disk, seed);
+            costs.lower.at(lower_name(scenario.lower.filesystem)), disk, seed);
     }
     if (daemon.filesystem == DaemonConfig::Kind::null ||
         daemon.filesystem == DaemonConfig::Kind::none) {
@@ -141,6 +141,7 @@ vfs::MountSettings mount_settings(const MountConfig& mount,
     settings.keep_cache = *mount.keep_cache;
     settings.writeback_cache = *mount.writeback_cache;
     settings.passthrough = mount.passthrough;
+    settings.default_permissions = *mount.default_permissions;
     settings.knows_capabilities = !stacked;  // else its own layout has asked
     settings.max_write = static_cast<std::uint32_t>(mount.max_write.count);
     settings.max_pages = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
@@ -210,20 +211,35 @@ class Stack {
                                    progress});
     }
 
+    /// Makes the calls of a recording again.
+    void replay_calls(const Scenario& scenario,
+                      trace::Reader& reader,
+                      const std::function<void(double)>& progress) {
+        plan_ = std::make_unique<workload::CallPlan>(reader);
+        vfs::MountSettings settings = settings_of(scenario);
+        settings.knows_capabilities = false;
+        settings.auto_inval_data = true;
+        settings.reuse_inodes = false;
+        settings.extended_attributes = plan_->extended_attributes();
+        auto mount = make_mount(scenario, settings);
+        calls_ = std::make_unique<workload::CallReplay>(
+            *mount,
+            cpu_,
+            *plan_,
+            workload::ReplayConfig{scenario.workload.mode,
+                                   scenario.workload.speed,
+                                   scenario.workload.affinity.value_or(host::Affinity{}),
+                                   progress},
+            [this] { quiesce(); });
+        mount_ = std::move(mount);
+    }
+
     void operate(const Scenario& scenario, const std::function<void(double)>& progress) {
         if (scenario.daemon.filesystem == DaemonConfig::Kind::none) {
             mount_ = std::make_unique<vfs::LocalMount>(
                 cpu_, lower_costs(scenario), disk(), scenario.run.seed);
         } else {
-            if (scenario.mount.passthrough) {
-                backing_ = std::make_unique<LowerBacking>(lower_costs(scenario), disk());
-            }
-            const bool stacked = scenario.daemon.filesystem == DaemonConfig::Kind::stackfs;
-            mount_ = std::make_unique<vfs::Mount>(*dev_,
-                                                  kernel_,
-                                                  mount_settings(scenario.mount, kernel_, stacked),
-                                                  backing_.get(),
-                                                  disk());
+            mount_ = make_mount(scenario, settings_of(scenario));
         }
         native_ = std::make_unique<workload::Native>(
             *mount_,
@@ -237,6 +253,43 @@ class Stack {
                                 [this] { begin_window(); },
                                 [this] { quiesce(); },
                                 progress});
+    }
+
+    /// Follows how the run goes; call it after replay() or operate().
+    void follow(const Scenario& scenario) {
+        constexpr std::int64_t intervals = Course::most_intervals / 2;
+        const Time interval =
+            scenario.run.duration ? *scenario.run.duration / intervals : Time::from_ns(1'000'000);
+        course_ =
+            std::make_unique<Course>(Course::Sources{[this] { return operation_latencies(); },
+                                                     [this] { return request_latencies(); },
+                                                     [this](Time now) { return stations(now); }},
+                                     interval);
+        engine_.observe(interval, [this] { return course_->sample(engine_.now()); });
+    }
+
+    /// Null unless it was followed.
+    Course* course() const { return course_.get(); }
+
+    std::vector<report::Station> stations(Time now) const {
+        std::vector<report::Station> all;
+        if (has_daemon_) {
+            for (const sim::Station* station : dev_->stations()) {
+                all.push_back(station_of(*station, now));
+            }
+            all.push_back(station_of(session_.station(), now));
+        }
+        if (storage_) {
+            const std::vector<report::Station> below = storage_->stations(now);
+            all.insert(all.end(), below.begin(), below.end());
+        }
+        for (const auto& core : cpu_.cores()) {
+            report::Station station;
+            station.name = fmt::format("core[{}]", core->id());
+            station.utilisation = core->busy().mean(now);
+            all.push_back(station);
+        }
+        return all;
     }
 
     void run() {
@@ -259,6 +312,9 @@ class Stack {
     /// Null unless the workload is a recording.
     const workload::Replay* replay() const { return replay_.get(); }
 
+    /// Null unless it is a recording of calls.
+    const workload::CallReplay* calls() const { return calls_.get(); }
+
     /// Null unless the workload is a list of operations.
     const workload::Native* native() const { return native_.get(); }
 
@@ -270,10 +326,25 @@ class Stack {
     const Storage* storage() const { return storage_.get(); }
 
     Time application_time(Work work) const {
-        return replay_ ? replay_->cpu_time(work) : native_->cpu_time(work);
+        return replay_  ? replay_->cpu_time(work)
+               : calls_ ? calls_->cpu_time(work)
+                        : native_->cpu_time(work);
     }
 
   private:
+    vfs::MountSettings settings_of(const Scenario& scenario) const {
+        return mount_settings(
+            scenario.mount, kernel_, scenario.daemon.filesystem == DaemonConfig::Kind::stackfs);
+    }
+
+    std::unique_ptr<vfs::Mount> make_mount(const Scenario& scenario,
+                                           const vfs::MountSettings& settings) {
+        if (scenario.mount.passthrough) {
+            backing_ = std::make_unique<LowerBacking>(lower_costs(scenario), disk());
+        }
+        return std::make_unique<vfs::Mount>(*dev_, kernel_, settings, backing_.get(), disk());
+    }
+
     void begin_window() {
         const Time now = engine_.now();
         cpu_.begin_window(now);
@@ -282,6 +353,34 @@ class Stack {
         if (storage_) {
             storage_->begin_window(now);
         }
+        if (course_) {
+            course_->begin(now);
+        }
+    }
+
+    Course::Tallies operation_latencies() const {
+        Course::Tallies all;
+        if (native_) {
+            for (const workload::CallStatistics* call : native_->calls()) {
+                all.emplace_back(call->name, &call->latency);
+            }
+        }
+        if (calls_) {
+            for (const auto& [call, times] : calls_->simulated()) {
+                all.emplace_back(
+                    trace::opcode_text(trace::Layer::syscall, static_cast<std::uint32_t>(call)),
+                    &times.latency);
+            }
+        }
+        return all;
+    }
+
+    Course::Tallies request_latencies() const {
+        Course::Tallies all;
+        for (const auto& [opcode, statistics] : dev_->statistics().by_opcode()) {
+            all.emplace_back(fuse::to_text(opcode), &statistics.latency);
+        }
+        return all;
     }
 
     /// The workload is over: what the kernel would do later is not waited for.
@@ -294,7 +393,7 @@ class Stack {
     lower::Ext4* disk() { return storage_ ? &storage_->disk() : nullptr; }
 
     const host::LowerCosts& lower_costs(const Scenario& scenario) const {
-        return cpu_.costs().lower.at(to_text(scenario.lower.filesystem));
+        return cpu_.costs().lower.at(lower_name(scenario.lower.filesystem));
     }
 
     sim::FreshContext context_;
@@ -308,7 +407,10 @@ class Stack {
     std::unique_ptr<vfs::Backing> backing_;
     std::unique_ptr<vfs::FileTree> mount_;
     std::unique_ptr<workload::Replay> replay_;
+    std::unique_ptr<workload::CallPlan> plan_;
+    std::unique_ptr<workload::CallReplay> calls_;
     std::unique_ptr<workload::Native> native_;
+    std::unique_ptr<Course> course_;
     bool has_daemon_;
 };
 
@@ -362,6 +464,17 @@ void report_replay_throughput(const Stack& stack, report::Result& result) {
         static_cast<double>(stack.dev().statistics().total()) / result.duration_s;
 }
 
+void report_memory(const Stack& stack, report::Result& result) {
+    result.memory.emplace_back(
+        "page_cache_bytes",
+        static_cast<double>(stack.mount()->cached_pages()) * fuse::kernel_page_bytes);
+    if (const Storage* storage = stack.storage()) {
+        result.memory.emplace_back(
+            "lower_page_cache_bytes",
+            static_cast<double>(storage->cached_pages()) * fuse::kernel_page_bytes);
+    }
+}
+
 void report_operations(const Stack& stack, report::Result& result) {
     const workload::Native& native = *stack.native();
     for (const workload::CallStatistics* call : native.calls()) {
@@ -382,48 +495,87 @@ void report_operations(const Stack& stack, report::Result& result) {
     if (result.duration_s > 0) {
         result.throughput.ops_per_s = static_cast<double>(native.steps()) / result.duration_s;
     }
-    result.memory.emplace_back(
-        "page_cache_bytes",
-        static_cast<double>(stack.mount()->cached_pages()) * fuse::kernel_page_bytes);
-    if (const Storage* storage = stack.storage()) {
-        result.memory.emplace_back(
-            "lower_page_cache_bytes",
-            static_cast<double>(storage->cached_pages()) * fuse::kernel_page_bytes);
+    report_memory(stack, result);
+}
+void report_calls(const Stack& stack, report::Result& result) {
+    std::uint64_t all = 0;
+    const double seconds = result.duration_s;
+    for (const auto& [call, times] : stack.calls()->simulated()) {
+        report::Operation operation;
+        operation.count = times.count;
+        operation.latency = latency_of(times.latency);
+        operation.per_s = seconds > 0 ? static_cast<double>(times.count) / seconds : 0;
+        all += times.count;
+        if (seconds > 0 && (call == trace::Call::read || call == trace::Call::write)) {
+            (call == trace::Call::read ? result.throughput.read_bytes_per_s
+                                       : result.throughput.write_bytes_per_s) =
+                static_cast<double>(times.bytes) / seconds;
+        }
+        result.operations.emplace_back(
+            trace::opcode_text(trace::Layer::syscall, static_cast<std::uint32_t>(call)), operation);
+    }
+    result.throughput.ops_per_s = seconds > 0 ? static_cast<double>(all) / seconds : 0;
+    report_memory(stack, result);
+}
+
+/// What the library allocates to receive requests: a buffer for each worker that there was at once,
+/// or for each entry of a ring.
+void report_buffers(const Stack& stack, const Scenario& scenario, report::Result& result) {
+    const MountConfig& mount = scenario.mount;
+    double buffers = static_cast<double>(stack.session().most_workers());
+    if (mount.transport == MountConfig::Transport::io_uring) {
+        buffers = static_cast<double>(*mount.io_uring_q_depth) * scenario.host->cores;
+    }
+    if (stack.has_daemon() && mount.transport != MountConfig::Transport::rings) {
+        result.memory.emplace_back("daemon_buffers_bytes", buffers * dev_config(mount).read_buffer);
     }
 }
 
 void report_stations(const Stack& stack, report::Result& result) {
-    const Time now = stack.engine().now();
-    if (stack.has_daemon()) {
-        for (const sim::Station* station : stack.dev().stations()) {
-            result.stations.push_back(station_of(*station, now));
-        }
-        result.stations.push_back(station_of(stack.session().station(), now));
-    }
-    if (const Storage* storage = stack.storage()) {
-        const std::vector<report::Station> below = storage->stations(now);
-        result.stations.insert(result.stations.end(), below.begin(), below.end());
-    }
-    for (const auto& core : stack.cpu().cores()) {
-        report::Station station;
-        station.name = fmt::format("core[{}]", core->id());
-        station.utilisation = core->busy().mean(now);
-        result.stations.push_back(station);
-    }
+    result.stations = stack.stations(stack.engine().now());
     result.bottleneck = report::busiest(result.stations);
     const daemon::Session& session = stack.session();
     result.cpu = report::Cpu{
         stack.application_time(Work::user).seconds(),
         session.cpu_time(Work::user).seconds(),
-        (stack.application_time(Work::kernel) + session.cpu_time(Work::kernel)).seconds()};
+        (stack.application_time(Work::kernel) + session.cpu_time(Work::kernel)).seconds(),
+        session.cpu_time(Work::kernel).seconds()};
 }
 
-report::Comparison compare(const Stack& stack, const WorkloadConfig& workload) {
+report::Comparison comparison_of(const WorkloadConfig& workload) {
     report::Comparison comparison;
     comparison.trace = workload.trace.written;
     comparison.mode = workload.mode == workload::ReplayMode::think   ? "think"
                       : workload.mode == workload::ReplayMode::timed ? "timed"
                                                                      : "asap";
+    return comparison;
+}
+
+report::Side side_of(const workload::CallTimes& times) {
+    return {times.count,
+            times.latency.mean_seconds(),
+            times.latency.quantile_seconds(0.5),
+            times.latency.quantile_seconds(0.99),
+            std::nullopt};
+}
+
+report::Comparison compare_calls(const Stack& stack, const WorkloadConfig& workload) {
+    report::Comparison comparison = comparison_of(workload);
+    const auto& simulated = stack.calls()->simulated();
+    for (const auto& [call, recorded] : stack.calls()->recorded()) {
+        report::Compared both;
+        both.recorded = side_of(recorded);
+        if (const auto found = simulated.find(call); found != simulated.end()) {
+            both.simulated = side_of(found->second);
+        }
+        comparison.requests.emplace_back(
+            trace::opcode_text(trace::Layer::syscall, static_cast<std::uint32_t>(call)), both);
+    }
+    return comparison;
+}
+
+report::Comparison compare(const Stack& stack, const WorkloadConfig& workload) {
+    report::Comparison comparison = comparison_of(workload);
     const auto& simulated = stack.dev().statistics().by_opcode();
     for (const auto& [opcode, r] : stack.replay()->recorded()) {
         report::Compared both;
@@ -463,212 +615,6 @@ report::Simulator simulator_of(const Stack& stack, double cpu_s) {
     return simulator;
 }
 
-/// libfuse's and the kernel's defaults of what decides which requests there are.
-void settle_caches(MountConfig& mount) {
-    mount.entry_timeout = mount.entry_timeout.value_or(Time::from_seconds(1));
-    mount.attr_timeout = mount.attr_timeout.value_or(Time::from_seconds(1));
-    mount.negative_timeout = mount.negative_timeout.value_or(Time());
-    mount.max_readahead = mount.max_readahead.value_or(config::Bytes{128u << 10});
-    mount.writeback_cache = mount.writeback_cache.value_or(false);
-    mount.default_permissions = mount.default_permissions.value_or(false);
-    mount.direct_io = mount.direct_io.value_or(false);
-    mount.keep_cache = mount.keep_cache.value_or(false);
-}
-
-void settle_transport(MountConfig& mount) {
-    using Kind = MountConfig::Transport;
-    // See transport/README.md; of each ring channel, else of the mount.
-    const unsigned most = mount.transport == Kind::rings ? 32 : 12;
-    mount.max_background = mount.max_background.value_or(most);
-    mount.congestion_threshold = mount.congestion_threshold.value_or(*mount.max_background * 3 / 4);
-    if (mount.transport == Kind::io_uring) {
-        mount.io_uring_q_depth = mount.io_uring_q_depth.value_or(8);
-    }
-    if (mount.transport == Kind::channels && !mount.channels) {
-        mount.channels.emplace();
-    }
-    if (mount.transport == Kind::rings && !mount.rings) {
-        mount.rings.emplace();
-    }
-}
-
-/// Gives every setting that is still open its default, so that the report shows what was used.
-void settle(Scenario& scenario) {
-    if (!scenario.host) {
-        scenario.host = built_in_host();
-    }
-    if (scenario.kernel.version.empty()) {
-        scenario.kernel.version = fuse::kernel_behaviours().back().version;
-    }
-    MountConfig& mount = scenario.mount;
-    settle_transport(mount);
-    if (!scenario.daemon.threads) {  // of /dev/fuse
-        const bool carries_all = mount.transport == MountConfig::Transport::dev_fuse;
-        scenario.daemon.threads = Threads{carries_all, std::nullopt};
-    }
-    if (!scenario.daemon.filesystem) {
-        scenario.daemon.filesystem = scenario.workload.trace.empty() ? DaemonConfig::Kind::null
-                                                                     : DaemonConfig::Kind::recorded;
-    }
-    if (scenario.workload.trace.empty()) {
-        settle_caches(mount);
-        if (!scenario.run.duration && !scenario.run.operations) {
-            scenario.run.duration = Time::from_seconds(1);
-        }
-    }
-    if (!scenario.workload.recorder.value_or(false)) {
-        scenario.host->costs.recorder_queue = Time();
-        scenario.host->costs.recorder_processing = Time();
-        scenario.host->costs.recorder_reply = Time();
-    }
-}
-
-/// Every core that a thread is pinned to must be there.
-void check_affinity(const Scenario& scenario, const config::Document& document) {
-    const unsigned cores = scenario.host->cores;
-    config::Problems problems;
-    const auto check_one = [&](const std::optional<std::vector<unsigned>>& affinity,
-                               const char* key) {
-        if (!affinity) {
-            return;
-        }
-        for (const unsigned core : *affinity) {
-            if (core >= cores) {
-                problems.add(document.place(key),
-                             fmt::format("{} names core {}, but the host has {} cores, 0 to {}",
-                                         key,
-                                         core,
-                                         cores,
-                                         cores - 1),
-                             fmt::format("set {} or host.cores", key));
-                return;
-            }
-        }
-    };
-    check_one(scenario.daemon.affinity, "daemon.affinity");
-    check_one(scenario.workload.affinity, "workload.affinity");
-    problems.raise();
-}
-
-/// What the transport needs of kernel, host and the other options.
-void check_transport(const Scenario& scenario, const config::Document& document) {
-    using Kind = MountConfig::Transport;
-    const MountConfig& mount = scenario.mount;
-    if (mount.transport == Kind::dev_fuse) {
-        return;
-    }
-    config::Problems problems;
-    const bool uring = mount.transport == Kind::io_uring;
-    if (uring && !fuse::nearest_kernel_behaviour(scenario.kernel.version).io_uring) {
-        problems.add(
-            document.place("mount.transport"),
-            fmt::format("transport: io_uring needs Linux 6.14 or newer, and kernel.version "
-                        "is {}",
-                        scenario.kernel.version));
-    }
-    if (uring && !scenario.host->costs.uring) {
-        problems.add(document.place("mount.transport"),
-                     "the host profile has no costs of io_uring (costs.uring)",
-                     "fusesim calibrate measures them where the kernel has FUSE over io_uring");
-    }
-    const char* const name = uring                            ? "io_uring"
-                             : mount.transport == Kind::rings ? "rings"
-                                                              : "channels";
-    const auto refuse = [&](bool given, const char* key) {
-        if (given) {
-            problems.add(document.place(key),
-                         fmt::format("{} is not for transport: {}", key, name),
-                         "leave it out, or set mount.transport: dev_fuse");
-        }
-    };
-    refuse(mount.clone_fd, "mount.clone_fd");
-    if (mount.transport != Kind::channels) {  // each channel is read and written so
-        refuse(mount.splice_read, "mount.splice_read");
-        refuse(mount.splice_write, "mount.splice_write");
-        refuse(mount.splice_move, "mount.splice_move");
-    }
-    problems.raise();
-}
-
-struct Prepared {
-    std::unique_ptr<trace::Reader> reader;  ///< null unless the workload is a recording
-    Scenario scenario;
-};
-
-/// What a list of operations needs that a scenario may lack.
-void check_operations(const Scenario& scenario, const config::Document& document) {
-    config::Problems problems;
-    const DaemonConfig& daemon = scenario.daemon;
-    const MountConfig& mount = scenario.mount;
-    const bool stackfs = daemon.filesystem == DaemonConfig::Kind::stackfs;
-    if (daemon.filesystem == DaemonConfig::Kind::recorded) {
-        problems.add(document.place("daemon.filesystem"),
-                     "filesystem: recorded needs a trace",
-                     "take null, service_time or stackfs");
-    }
-    if (daemon.api == DaemonConfig::Api::high_level) {
-        problems.add(document.place("daemon.api"),
-                     "libfuse's high-level interface is not modelled yet",
-                     "take low_level");
-    }
-    if (mount.passthrough && !stackfs) {
-        problems.add(document.place("mount.passthrough"),
-                     "passthrough needs backing files",
-                     "set daemon.filesystem: stackfs");
-    }
-    if (mount.passthrough && (*mount.writeback_cache || *mount.direct_io)) {
-        problems.add(document.place("mount.passthrough"),
-                     "the kernel does not combine passthrough with writeback_cache or direct_io");
-    }
-    const bool uses_lower = stackfs || daemon.filesystem == DaemonConfig::Kind::none;
-    if (scenario.device && (!uses_lower || scenario.lower.filesystem == LowerConfig::Kind::tmpfs)) {
-        problems.add(document.place("device"),
-                     "nothing in this scenario uses a device",
-                     "set daemon.filesystem: stackfs and lower.filesystem: ext4");
-    } else {
-        check_storage(scenario, document, problems);
-    }
-    const char* lower = to_text(scenario.lower.filesystem);
-    if (uses_lower && scenario.host->costs.lower.count(lower) == 0) {
-        problems.add(document.place("lower.filesystem"),
-                     std::string("the host profile has no costs of ") + lower,
-                     "fusesim calibrate measures them");
-    }
-    problems.raise();
-}
-
-/// Takes over what a trace knows, fills in defaults, and refuses what cannot work.
-Prepared prepare(const Scenario& given, const config::Document& document) {
-    Prepared prepared{nullptr, given};
-    Scenario& scenario = prepared.scenario;
-    if (given.workload.trace.empty()) {
-        if (given.workload.operations.empty()) {
-            throw config::Error(document.place("workload"),
-                                "the workload has neither a trace nor operations",
-                                "e.g. workload: {operations: [{op: read, size: 4 KiB}]}");
-        }
-        settle(scenario);
-        check_operations(scenario, document);
-    } else {
-        prepared.reader = std::make_unique<trace::Reader>(given.workload.trace.path);
-        const trace::Header& header = prepared.reader->header();
-        refuse_above_layer(header, given, document);
-        take_over_facts(header, scenario);
-        settle(scenario);
-    }
-    check_affinity(scenario, document);
-    check_transport(scenario, document);
-    return prepared;
-}
-
-}  // namespace
-
-void check(const Scenario& scenario, const config::Document& document) {
-    prepare(scenario, document);
-}
-
-namespace {
-
 Outcome simulate_once(const Scenario& given,
                       const config::Document& document,
                       const SimulateOptions& options) {
@@ -680,10 +626,20 @@ Outcome simulate_once(const Scenario& given,
     result.seed = scenario.run.seed;
     result.config = config::echo(scenario);
     Stack stack(scenario, prepared.reader ? prepared.reader->header().protocol_minor : 0);
-    if (prepared.reader) {
+    if (prepared.reader && prepared.reader->header().layer == trace::Layer::syscall) {
+        stack.replay_calls(scenario, *prepared.reader, options.progress);
+        if (!given.daemon.filesystem) {
+            outcome.warnings.push_back(
+                "a trace of calls does not say how long the daemon took, so it answers at once "
+                "here; give daemon: {from: FILE} of `fusesim fit`, or daemon.filesystem");
+        }
+    } else if (prepared.reader) {
         stack.replay(scenario.workload, *prepared.reader, options.progress);
     } else {
         stack.operate(scenario, options.progress);
+    }
+    if (options.details) {
+        stack.follow(scenario);
     }
     try {
         stack.run();
@@ -697,12 +653,22 @@ Outcome simulate_once(const Scenario& given,
 
     report_requests(stack, result);
     report_stations(stack, result);
-    if (const workload::Replay* replay = stack.replay()) {
-        if (replay->records() == 0) {
-            throw config::Error(document.place("workload.trace"),
-                                given.workload.trace.written + " holds no record",
-                                "was there any load on the mount while it was recorded?");
-        }
+    report_buffers(stack, scenario, result);
+    const workload::Replay* replay = stack.replay();
+    const workload::CallReplay* calls = stack.calls();
+    if ((replay != nullptr && replay->records() == 0) ||
+        (calls != nullptr && calls->records() == 0)) {
+        throw config::Error(document.place("workload.trace"),
+                            given.workload.trace.written + " holds no record",
+                            "was there any load on the mount while it was recorded?");
+    }
+    if (calls != nullptr) {
+        result.duration_s = calls->end().seconds();
+        report_calls(stack, result);
+        result.comparison = compare_calls(stack, scenario.workload);
+        const std::vector<std::string> warnings = calls->warnings();
+        outcome.warnings.insert(outcome.warnings.end(), warnings.begin(), warnings.end());
+    } else if (replay != nullptr) {
         result.duration_s = stack.engine().now().seconds();
         report_replay_throughput(stack, result);
         result.comparison = compare(stack, scenario.workload);
@@ -712,6 +678,9 @@ Outcome simulate_once(const Scenario& given,
         result.duration_s = stack.native()->window().seconds();
         report_operations(stack, result);
     }
+    if (Course* course = stack.course()) {
+        result.details = course->json(stack.engine().now());
+    }
     if (options.timing) {
         result.simulator = simulator_of(stack, cpu_s);
     }
@@ -720,20 +689,24 @@ Outcome simulate_once(const Scenario& given,
 
 }  // namespace
 
+void check(const Scenario& scenario, const config::Document& document) {
+    prepare(scenario, document);
+}
+
 Outcome simulate(const Scenario& given,
                  const config::Document& document,
                  const SimulateOptions& options) {
     Outcome outcome = simulate_once(given, document, options);
-    if (given.run.repeat <= 1) {
-        return outcome;
-    }
     std::vector<report::Result> runs{outcome.result};
     for (unsigned i = 1; i < given.run.repeat; ++i) {
         Scenario next = given;
         next.run.seed += i;
         runs.push_back(simulate_once(next, document, options).result);
     }
-    outcome.result = report::pooled(runs);
+    if (runs.size() > 1) {
+        outcome.result = report::pooled(runs);
+    }
+    outcome.result.slo = report::verdicts(given.slo, outcome.result);
     return outcome;
 }
 

@@ -10,7 +10,8 @@
 namespace fusesim::system {
 
 struct SimulateOptions {
-    bool timing = false;  ///< say in the result what the simulation itself cost
+    bool timing = false;   ///< say in the result what the simulation itself cost
+    bool details = false;  ///< and how the run went over time
     /// Called now and then with the share of the work done; may be empty.
     std::function<void(double)> progress;
 };

@@ -14,11 +14,23 @@
 
 namespace fusesim::trace {
 
+/// fio takes the numbers as milliseconds since its start; its manual, as microseconds since the
+/// previous wait.
+enum class IologWait : std::uint8_t { fio, howto };
+
 struct ImportOptions {
     /// Go on past what would otherwise be an error, counting it.
     bool lenient = false;
     /// The one to take, where the input mixes several FUSE connections.
     std::optional<std::uint64_t> connection;
+    /// System calls: only paths below this directory are kept, as paths within it. Empty: all.
+    std::string mount = {};
+    /// System calls: where the traced program began, for relative paths.
+    std::string working_directory = {};
+    /// What `wait` means in a fio iolog of version 2.
+    IologWait iolog_wait = IologWait::fio;
+    /// What the columns of a csv file are, e.g. "ts:us,op,offset,size".
+    std::string columns = {};
 };
 
 /// What an import met. Nothing is dropped without being counted here.
@@ -32,6 +44,10 @@ struct ImportReport {
     std::uint64_t other_connections = 0;
     /// Unknown lines by kind.
     std::map<std::string, std::uint64_t> kinds;
+    /// What was understood and does not belong into the trace, by kind.
+    std::map<std::string, std::uint64_t> left_out;
+    /// Sentences about what the trace cannot tell.
+    std::vector<std::string> warnings;
 };
 
 /// Gets the records, in order of `queued`.
@@ -65,6 +81,14 @@ const Importer* recognise(ByteSource& source);
 // One function a format, named in the table of import.cpp.
 bool looks_like_tracefs(std::string_view begin);
 bool looks_like_perf_script(std::string_view begin);
+bool looks_like_strace(std::string_view begin);
+bool looks_like_iolog(std::string_view begin);
+bool looks_like_libfuse_debug(std::string_view begin);
+bool looks_like_alibaba(std::string_view begin);
+bool looks_like_systor17(std::string_view begin);
+bool looks_like_msr(std::string_view begin);
+bool looks_like_juicefs_log(std::string_view begin);
+bool looks_like_gofuse_debug(std::string_view begin);
 ImportReport import_tracefs(ByteSource& source,
                             Header& header,
                             const Sink& sink,
@@ -73,5 +97,43 @@ ImportReport import_perf_script(ByteSource& source,
                                 Header& header,
                                 const Sink& sink,
                                 const ImportOptions& options);
+ImportReport import_strace(ByteSource& source,
+                           Header& header,
+                           const Sink& sink,
+                           const ImportOptions& options);
+ImportReport import_iolog(ByteSource& source,
+                          Header& header,
+                          const Sink& sink,
+                          const ImportOptions& options);
+ImportReport import_libfuse_debug(ByteSource& source,
+                                  Header& header,
+                                  const Sink& sink,
+                                  const ImportOptions& options);
+ImportReport import_gofuse_debug(ByteSource& source,
+                                 Header& header,
+                                 const Sink& sink,
+                                 const ImportOptions& options);
+ImportReport import_juicefs_log(ByteSource& source,
+                                Header& header,
+                                const Sink& sink,
+                                const ImportOptions& options);
+
+/// A line a request, its columns as options.columns says. The others are csv with columns set.
+ImportReport import_csv(ByteSource& source,
+                        Header& header,
+                        const Sink& sink,
+                        const ImportOptions& options);
+ImportReport import_msr(ByteSource& source,
+                        Header& header,
+                        const Sink& sink,
+                        const ImportOptions& options);
+ImportReport import_systor17(ByteSource& source,
+                             Header& header,
+                             const Sink& sink,
+                             const ImportOptions& options);
+ImportReport import_alibaba(ByteSource& source,
+                            Header& header,
+                            const Sink& sink,
+                            const ImportOptions& options);
 
 }  // namespace fusesim::trace

@@ -49,6 +49,13 @@ class InOrder {
         hand_on();
     }
 
+    /// The same, unless it was handed on already.
+    void close_if_open(std::uint64_t unique) {
+        if (open_.count(unique) != 0) {
+            close(unique);
+        }
+    }
+
     /// Hands on the rest, too, answered or not.
     void finish() {
         unanswered_ += open_.size();

@@ -15,6 +15,13 @@ struct File {
     Inode* inode = nullptr;
     bool o_direct = false;
     host::Readahead readahead{0};
+
+    // Opened by a path.
+    bool append = false;
+    bool path_only = false;    ///< O_PATH: the daemon knows nothing of it
+    std::uint64_t listed = 0;  ///< of a directory: the place listed last
+    bool listed_dots = false;  ///< ... "." and ".." have been listed
+    bool listed_all = false;   ///< ... the last listing came back empty
 };
 
 /// What applications call: a mount of FUSE, or a file system of the kernel itself. Calls work on a

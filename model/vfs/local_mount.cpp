@@ -157,7 +157,7 @@ Task<int> LocalMount::unlink(Thread& thread, Inode& directory, Name name) {
         co_await disk_->unlink(thread, directory.nodeid, inode->nodeid);
     }
     inode->cached.clear();
-    directory.remove_name(name);
+    directory.remove_name(name, *inode);
     retired_.push_back(inode);
     directory.lock.unlock();
     co_await thread.return_to_user();

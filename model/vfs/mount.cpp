@@ -26,6 +26,8 @@ const char* family_text(Name::Family family) {
             return "missing";
         case Name::Family::fresh:
             return "new";
+        case Name::Family::given:
+            return "given";
     }
     return "";
 }
@@ -36,10 +38,16 @@ constexpr std::uint32_t getdents_bytes = 32'768;
 }  // namespace
 
 std::string Name::text() const {
+    if (family == Family::given) {
+        return "given" + std::to_string(number >> length_bits);
+    }
     return family_text(family) + std::to_string(number);
 }
 
 std::uint32_t Name::length() const {
+    if (family == Family::given) {
+        return static_cast<std::uint32_t>(number & ((1u << length_bits) - 1));
+    }
     char digits[24];
     const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
     return static_cast<std::uint32_t>(std::char_traits<char>::length(family_text(family))) +
@@ -54,10 +62,12 @@ Mount::Mount(transport::Transport& dev,
     : dev_(dev),
       kernel_(kernel),
       settings_(settings),
-      asked_capability_(settings.knows_capabilities),
       backing_(backing),
       disk_(disk),
       writeback_done_(dev.cpu().engine(), "the end of writeback") {
+    if (settings_.knows_capabilities) {
+        refused_.insert(Opcode::getxattr);
+    }
     inodes_.push_back(
         std::make_unique<Inode>(dev.cpu().engine(), dev.cpu().page_cache(), last_nodeid_, true));
     if (disk_ != nullptr) {
@@ -140,7 +150,7 @@ void Mount::evict_if_unused(Inode& inode) {
         inode.nlookup = 0;
     }
     inode.dirty.clear();
-    if (inode.writing_back == 0 && inode.fetches.empty()) {
+    if (settings_.reuse_inodes && inode.writing_back == 0 && inode.fetches.empty()) {
         retired_.push_back(&inode);
     }
 }
@@ -218,7 +228,18 @@ sim::Task<> Mount::release(Thread& thread, Opcode opcode, Inode& inode) {
 
 void Mount::refresh_attributes(Inode& inode) {
     inode.attributes_until = now() + settings_.attr_timeout;
+    inode.permissions_until = inode.attributes_until;
     inode.attributes_partial = false;
+}
+
+void Mount::compare_attributes(Inode& inode) {
+    refresh_attributes(inode);
+    if (inode.mtime_unknown && settings_.auto_inval_data && !settings_.writeback_cache) {
+        inode.cached.drop_clean();
+        inode.partial.clear();
+        inode.markers.clear();
+    }
+    inode.mtime_unknown = false;
 }
 
 bool Mount::attributes_stale(const Inode& inode) const {
@@ -229,16 +250,20 @@ void Mount::learn(Inode& inode, Entry& entry) {
     ++inode.nlookup;
     entry.cached = true;
     entry.valid_until = now() + settings_.entry_timeout;
-    refresh_attributes(inode);
+    compare_attributes(inode);
 }
 
 sim::Task<Inode*> Mount::lookup(Thread& thread, Inode& directory, Name name, bool locked) {
-    Entry& entry = directory.entries[name.key()];
-    if (entry.cached && entry.valid_until > now()) {
-        co_return entry.inode;
+    const Entry& known = directory.entries[name.key()];
+    if (known.cached && known.valid_until > now()) {
+        if (known.inode != nullptr && known.inode->primed) {
+            known.inode->primed = false;
+            directory.advise_readdirplus = true;
+        }
+        co_return known.inode;
     }
     // A dentry that has expired is asked about where it stands; a new one is made under the locks.
-    const bool revalidates = entry.cached && entry.inode != nullptr;
+    const bool revalidates = known.cached && known.inode != nullptr;
     if (!revalidates) {
         if (!locked) {
             co_await directory.lock.lock_shared(thread);
@@ -249,15 +274,18 @@ sim::Task<Inode*> Mount::lookup(Thread& thread, Inode& directory, Name name, boo
     }
     Exchange& exchange = take_exchange();
     shape(exchange.call, Opcode::lookup, directory, name.length());
-    const bool exists = entry.inode != nullptr;
-    exchange.call.subject = exists ? entry.inode->nodeid : 0;
-    const bool negative_cached = !exists && settings_.negative_timeout > Time();
-    if (!exists && !negative_cached) {
+    Inode* const asked = directory.entries[name.key()].inode;
+    exchange.call.subject = asked != nullptr ? asked->nodeid : 0;
+    const bool negative_cached = asked == nullptr && settings_.negative_timeout > Time();
+    if (asked == nullptr && !negative_cached) {
         exchange.call.error_reply = -ENOENT;
         exchange.call.reply_bytes = fuse::out_header_bytes;
     }
     co_await request(thread, exchange.call);
     give_back(exchange);
+    // Others may have changed the directory meanwhile.
+    Entry& entry = directory.entries[name.key()];
+    const bool exists = entry.inode != nullptr;
     if (exists) {
         learn(*entry.inode, entry);
     } else {
@@ -272,20 +300,30 @@ sim::Task<Inode*> Mount::lookup(Thread& thread, Inode& directory, Name name, boo
             directory.lock.unlock_shared();
         }
     }
-    directory.advise_readdirplus = exists || directory.advise_readdirplus;
+    directory.advise_readdirplus =
+        directory.advise_readdirplus || (!revalidates && (exists || negative_cached));
     co_return entry.inode;
 }
 
 sim::Task<> Mount::getattr(Thread& thread, Inode& inode) {
     thread.charge(costs().getattr);
     co_await ask(thread, Opcode::getattr, inode);
-    refresh_attributes(inode);
+    compare_attributes(inode);
+}
+
+sim::Task<Inode*> Mount::find(Thread& thread, Inode& directory, Name name) {
+    const Entry& entry = directory.entries[name.key()];
+    const bool known = entry.cached && entry.valid_until > now();
+    Inode* const inode = co_await lookup(thread, directory, name, false);
+    thread.charge(known              ? costs().vfs.cached_lookup
+                  : inode != nullptr ? costs().vfs.lookup
+                                     : costs().vfs.lookup_missing);
+    co_return inode;
 }
 
 sim::Task<int> Mount::stat(Thread& thread, Inode& directory, Name name) {
     thread.charge(costs().syscall);
-    Inode* inode = co_await lookup(thread, directory, name, false);
-    thread.charge(inode != nullptr ? costs().vfs.lookup : costs().vfs.lookup_missing);
+    Inode* inode = co_await find(thread, directory, name);
     if (inode == nullptr) {
         co_await thread.return_to_user();
         co_return -ENOENT;
@@ -322,6 +360,23 @@ sim::Task<int> Mount::open(Thread& thread, Inode& directory, Name name, bool o_d
     co_return 0;
 }
 
+/// The daemon has made a file, and its answer has the attributes.
+void Mount::appear(Inode& directory, Name name, Inode& inode) {
+    learn(inode, directory.add_name(name, inode));
+    inode.changed_tick = tick();
+    directory.attributes_partial = true;
+}
+
+/// A name is gone, and with the last one the file.
+void Mount::disappear(Inode& directory, Name name, Inode& inode) {
+    directory.attributes_partial = true;
+    inode.attributes_partial = true;
+    if (directory.remove_name(name, inode)) {
+        inode.links -= inode.links > 0 ? 1 : 0;
+        inode.unlinked = inode.links == 0 || inode.directory;
+    }
+}
+
 sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& out) {
     thread.charge(costs().syscall + costs().vfs.create);
     co_await directory.lock.lock(thread);
@@ -333,27 +388,44 @@ sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& 
     }
     Inode& inode = new_inode(false);
     co_await ask(thread, Opcode::create, directory, name.length(), inode.nodeid);
-    learn(inode, directory.add_name(name, inode));
-    directory.attributes_partial = true;
+    appear(directory, name, inode);
     directory.lock.unlock();
     begin_open(out, inode, false);
     co_await thread.return_to_user();
     co_return 0;
 }
 
+sim::Task<> Mount::ask_to_flush(Thread& thread, Inode& inode) {
+    co_await ask(thread, Opcode::flush, inode);
+    // The kernel does not count the blocks of a file whose data it keeps.
+    inode.attributes_partial = inode.attributes_partial || settings_.writeback_cache;
+}
+
 sim::Task<> Mount::close(Thread& thread, File& file) {
     Inode& inode = *file.inode;
+    if (inode.directory || file.path_only) {
+        co_await close_other(thread, file);
+        co_return;
+    }
     thread.charge(costs().syscall + costs().vfs.close);
     if (settings_.writeback_cache) {
         co_await flush_dirty(thread, inode, true);
         co_await flush_times(thread, inode);
     }
-    co_await ask(thread, Opcode::flush, inode);
+    co_await ask_to_flush(thread, inode);
     co_await release(thread, Opcode::release, inode);
     file.inode = nullptr;
     --inode.opens;
     evict_if_unused(inode);
     co_await thread.return_to_user();
+}
+
+/// writeback_cache: the daemon is told the changed time of a file at once, since the kernel owns
+/// it.
+sim::Task<> Mount::tell_changed(Thread& thread, Inode& inode) {
+    if (settings_.writeback_cache && !inode.directory && !inode.symlink) {
+        co_await ask(thread, Opcode::setattr, inode);
+    }
 }
 
 sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
@@ -367,14 +439,9 @@ sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
     }
     co_await inode->lock.lock(thread);
     co_await ask(thread, Opcode::unlink, directory, name.length(), inode->nodeid);
-    if (settings_.writeback_cache) {
-        // The daemon is told the changed time at once, since the kernel owns it in this mode.
-        co_await ask(thread, Opcode::setattr, *inode);
-    }
+    co_await tell_changed(thread, *inode);
     inode->lock.unlock();
-    directory.remove_name(name);
-    directory.attributes_partial = true;
-    inode->unlinked = true;
+    disappear(directory, name, *inode);
     directory.lock.unlock();
     evict_if_unused(*inode);
     co_await thread.return_to_user();

@@ -66,6 +66,8 @@ sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::u
     use(thread, inode, offset, end, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
     if (settings_.passthrough) {
         co_await backing_->read(thread, inode.nodeid, offset, end - offset);
+    } else if (settings_.direct_io) {
+        co_await read_directly(thread, inode, offset, offset + bytes);
     } else if (!cached) {
         co_await read_direct(thread, inode, offset, end);
     } else if (end > offset) {
@@ -89,7 +91,12 @@ sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, 
     thread.charge(costs().cached_read);
     bool missed = false;
     bool waited = false;
-    for (std::uint64_t page = first; page < end; ++page) {
+    const auto there = [&](std::uint64_t page) { return page < pages_of(inode.size); };
+    for (std::uint64_t page = first; page < end && there(page); ++page) {
+        if (inode.partial.contains(page) && fetching(inode, page) == nullptr) {
+            // It is there, but not up to date: read alone, whatever else is read ahead.
+            co_await fetch(thread, inode, {page, 1, Readahead::none}, false);
+        }
         if (!inode.cached.contains(page) && fetching(inode, page) == nullptr) {
             thread.charge(missed ? Time() : costs().buffered_read);
             missed = true;
@@ -100,7 +107,7 @@ sim::Task<> Mount::read_cached(Thread& thread, File& file, std::uint64_t first, 
             co_await fetch(
                 thread, inode, file.readahead.marker(page, end - page, inode.cached), true);
         }
-        while (!inode.cached.contains(page)) {
+        while (!inode.cached.contains(page) && there(page)) {
             Fetch* on_its_way = fetching(inode, page);
             if (on_its_way == nullptr) {  // dropped again before it could be read
                 co_await fetch(thread, inode, {page, 1, Readahead::none}, false);
@@ -138,14 +145,16 @@ sim::Task<> Mount::fetch(Thread& thread, Inode& inode, Readahead::Window window,
     // READs of whole runs that are neither cached nor on their way.
     std::uint64_t page = window.first;
     while (page < stop) {
-        if (inode.cached.contains(page) || fetching(inode, page) != nullptr) {
+        const bool alone = window.count == 1;
+        if (inode.cached.contains(page) || fetching(inode, page) != nullptr ||
+            (!alone && inode.partial.contains(page))) {
             ++page;
             continue;
         }
         const std::uint64_t most = std::min<std::uint64_t>(settings_.max_pages, stop - page);
         std::uint64_t count = 1;
         while (count < most && !inode.cached.contains(page + count) &&
-               fetching(inode, page + count) == nullptr) {
+               !inode.partial.contains(page + count) && fetching(inode, page + count) == nullptr) {
             ++count;
         }
         inode.fetches.push_back(std::make_unique<Fetch>(
@@ -174,6 +183,8 @@ sim::Task<> Mount::fetch(Thread& thread, Inode& inode, Readahead::Window window,
 void Mount::fetched(Exchange& exchange) {
     Inode& inode = *exchange.inode;
     inode.cached.add(exchange.first, exchange.count);
+    inode.partial.remove(exchange.first, exchange.count);
+    inode.attributes_partial = true;  // the time of access
     const auto found =
         std::find_if(inode.fetches.begin(), inode.fetches.end(), [&](const auto& fetch) {
             return fetch->first == exchange.first;
@@ -231,21 +242,45 @@ sim::Task<> Mount::read_direct(Thread& thread,
                                Inode& inode,
                                std::uint64_t offset,
                                std::uint64_t end) {
-    // With FOPEN_DIRECT_IO one READ after the other; with O_DIRECT alone (async_dio) all at once.
-    const bool at_once = !settings_.direct_io;
-    thread.charge(at_once ? costs().odirect_read : costs().direct_read);
+    // O_DIRECT (async_dio): all at once.
+    thread.charge(costs().odirect_read);
     co_await transfer(thread,
                       inode,
                       Opcode::read,
                       offset,
                       end,
                       settings_.max_pages * page_bytes,
-                      at_once,
+                      true,
                       {costs().fuse_page_submit, costs().fuse_page_resume});
+    inode.attributes_partial = true;  // the time of access
+}
+
+sim::Task<> Mount::read_directly(Thread& thread,
+                                 Inode& inode,
+                                 std::uint64_t offset,
+                                 std::uint64_t end) {
+    thread.charge(costs().direct_read);
+    bool more = offset < end;
+    while (more) {
+        const std::uint64_t part = std::min(end - offset, settings_.max_pages * page_bytes);
+        const std::uint64_t there = inode.size > offset ? std::min(part, inode.size - offset) : 0;
+        Exchange& exchange = take_exchange();
+        Call& call = exchange.call;
+        shape_data(call, Opcode::read, inode, offset, there);
+        call.size = static_cast<std::uint32_t>(part);
+        thread.charge(times(costs().fuse_page_submit, pages_of(part)));
+        co_await request(thread, call);
+        thread.charge(times(costs().fuse_page_resume, pages_of(part)));
+        give_back(exchange);
+        offset += part;
+        more = offset < end && there == part;
+    }
+    inode.attributes_partial = true;  // the time of access
 }
 
 void Mount::drop_clean(Thread& thread, Inode& inode) {
-    const std::uint64_t clean = inode.cached.drop_clean();
+    const std::uint64_t clean = inode.cached.drop_clean() + inode.partial.count();
+    inode.partial.clear();
     inode.markers.clear();
     thread.charge(times(costs().drop_page, clean));
 }
@@ -263,7 +298,8 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
     thread.charge(costs().syscall);
     co_await inode.lock.lock(thread);
     const bool cached = !settings_.passthrough && !settings_.direct_io && !file.o_direct;
-    if (cached && !asked_capability_) {
+    const bool may_have = settings_.extended_attributes || refused_.count(Opcode::getxattr) == 0;
+    if (cached && may_have) {
         co_await ask_capability(thread, inode);
     }
     use(thread, inode, offset, offset + bytes, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
@@ -285,14 +321,14 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
 // security_inode_need_killpriv(): has the file a capability that a write takes away? A file system
 // without extended attributes says so once and for all.
 sim::Task<> Mount::ask_capability(Thread& thread, Inode& inode) {
-    asked_capability_ = true;
-    Exchange& exchange = take_exchange();
-    constexpr std::uint32_t name = sizeof "security.capability" - 1;
-    shape(exchange.call, Opcode::getxattr, inode, name);
-    exchange.call.error_reply = -ENOSYS;
-    exchange.call.reply_bytes = fuse::out_header_bytes;
-    co_await request(thread, exchange.call);
-    give_back(exchange);
+    refused_.insert(Opcode::getxattr);
+    fuse::RequestShape request;
+    request.name = sizeof "security.capability" - 1;
+    co_await ask_in_vain(thread,
+                         Opcode::getxattr,
+                         inode,
+                         request,
+                         settings_.extended_attributes ? -ENODATA : -ENOSYS);
 }
 
 sim::Task<> Mount::write_direct(Thread& thread,
@@ -309,11 +345,29 @@ sim::Task<> Mount::write_direct(Thread& thread,
 }
 
 /// Copying into the page cache, as all buffered writes do; `page` is the cost of each.
-sim::Task<> Mount::fill_pages(
-    Thread& thread, Inode& inode, std::uint64_t offset, std::uint32_t bytes, Time page) {
+/// `only_whole`: what is written in part is not up to date then.
+sim::Task<> Mount::fill_pages(Thread& thread,
+                              Inode& inode,
+                              std::uint64_t offset,
+                              std::uint32_t bytes,
+                              Time page,
+                              bool only_whole) {
     const std::uint64_t first = offset / page_bytes;
     const std::uint64_t count = pages_of(offset + bytes) - first;
-    const std::uint64_t added = inode.cached.add(first, count);
+    std::uint64_t added = 0;
+    if (only_whole) {
+        const std::uint64_t whole = pages_of(offset);
+        const std::uint64_t end = std::max((offset + bytes) / page_bytes, whole);
+        for (const std::uint64_t part : {first, first + count - 1}) {
+            if ((part < whole || part >= end) && !inode.cached.contains(part)) {
+                added += inode.partial.add(part, 1);
+            }
+        }
+        added += inode.cached.add(whole, end - whole);
+        added -= inode.partial.remove(whole, end - whole);
+    } else {
+        added = inode.cached.add(first, count);
+    }
     thread.charge(times(page, count) + thread.cpu().memory().pages(count) +
                   times(rest(costs().cached_write_new_page, costs().cached_write_page), added) +
                   costs().copy_time(bytes));
@@ -327,8 +381,13 @@ sim::Task<> Mount::write_through(Thread& thread,
     thread.charge(costs().write_through);
     const Time page = rest(costs().write_through_page, costs().fuse_page_write);
     for (std::uint32_t done = 0; done < bytes;) {
-        const std::uint32_t part = std::min(bytes - done, most_bytes());
-        co_await fill_pages(thread, inode, offset + done, part, page);
+        std::uint32_t part = std::min(bytes - done, most_bytes());
+        const std::uint64_t at = offset + done;
+        if (at % page_bytes != 0 && !inode.cached.contains(at / page_bytes)) {
+            // A page that is not up to date afterwards is the last of its request.
+            part = std::min(part, static_cast<std::uint32_t>(page_bytes - at % page_bytes));
+        }
+        co_await fill_pages(thread, inode, at, part, page, true);
         Exchange& exchange = take_exchange();
         shape_data(exchange.call, Opcode::write, inode, offset + done, part);
         co_await request(thread, exchange.call);
@@ -336,6 +395,7 @@ sim::Task<> Mount::write_through(Thread& thread,
         done += part;
     }
     inode.attributes_until = Time();  // size and times: also the next read asks
+    inode.mtime_unknown = true;
 }
 
 sim::Task<> Mount::write_back(Thread& thread,
@@ -359,8 +419,9 @@ sim::Task<> Mount::write_back(Thread& thread,
         }
     }
     const std::uint64_t cached_before = inode.cached.count();
-    co_await fill_pages(thread, inode, offset, bytes, costs().cached_write_page);
+    co_await fill_pages(thread, inode, offset, bytes, costs().cached_write_page, false);
     touch(inode);
+    inode.size = std::max<std::uint64_t>(inode.size, offset + bytes);
     // Where memory is short, others may have left meanwhile.
     const std::uint64_t new_pages = std::max(inode.cached.count(), cached_before) - cached_before;
     const std::uint64_t dirtied = inode.dirty.add(first, end - first);
@@ -385,7 +446,8 @@ sim::Task<> Mount::flush_dirty(Thread& thread, Inode& inode, bool wait) {
         writing_pages_ += count;
         ++inode.writing_back;
         Exchange& exchange = take_exchange();
-        const std::uint64_t end = std::min((first + count) * page_bytes, inode.size);
+        const std::uint64_t end =
+            std::clamp(inode.size, first * page_bytes + 1, (first + count) * page_bytes);
         shape_data(
             exchange.call, Opcode::write, inode, first * page_bytes, end - first * page_bytes);
         exchange.inode = &inode;
@@ -422,10 +484,13 @@ void Mount::written_back(Exchange& exchange) {
     give_back(exchange);
 }
 
+std::int64_t Mount::tick() const {
+    return now().ps() / timer_tick.ps();
+}
+
 void Mount::touch(Inode& inode) {
-    const std::int64_t tick = now().ps() / timer_tick.ps();
-    inode.times_dirty = inode.times_dirty || tick != inode.changed_tick;
-    inode.changed_tick = tick;
+    inode.times_dirty = inode.times_dirty || tick() != inode.changed_tick;
+    inode.changed_tick = tick();
 }
 
 sim::Task<> Mount::flush_times(Thread& thread, Inode& inode) {
@@ -444,7 +509,7 @@ sim::Task<> Mount::fsync(Thread& thread, File& file) {
         co_await flush_dirty(thread, inode, true);
         co_await flush_times(thread, inode);
     }
-    co_await ask(thread, Opcode::fsync, inode);
+    co_await ask(thread, inode.directory ? Opcode::fsyncdir : Opcode::fsync, inode);
     inode.lock.unlock();
     co_await thread.return_to_user();
 }

@@ -254,6 +254,7 @@ void solve_vfs(Values& v, const Times& whole) {
     };
     const double forget = call - wake + v.at("fuse_read") + v.at(library_key + "forget");
     const double missing = request("lookup_missing", false);
+    v["vfs cached_lookup"] = whole.at("cached_lookup") - call;
     v["vfs lookup"] = whole.at("lookup") - request("lookup", true);
     v["vfs lookup_missing"] = whole.at("lookup_missing") - missing;
     v["vfs open"] = whole.at("open") - request("open", true) - unawaited("release");

@@ -182,6 +182,7 @@ std::string cost_line(const Profile& profile, const Line& line) {
 }
 
 constexpr Line vfs_lines[] = {
+    {"cached_lookup", "fstatat: nothing, the name is known"},
     {"lookup", "fstatat: LOOKUP"},
     {"lookup_missing", "  of a name that does not exist"},
     {"open", "openat: OPEN"},

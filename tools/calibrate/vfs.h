@@ -22,9 +22,9 @@ class VfsMounts {
               const std::filesystem::path& directory,
               int core);
 
-    /// Whole calls that change or ask names: lookup, lookup_missing, open, close, create, unlink,
-    /// mkdir, rmdir, opendir, closedir; readdir (of nothing), list and list_plus (of
-    /// listed_entries).
+    /// Whole calls that change or ask names: cached_lookup, lookup, lookup_missing, open, close,
+    /// create, unlink, mkdir, rmdir, opendir, closedir; readdir (of nothing), list and list_plus
+    /// (of listed_entries).
     Times time_names(double seconds) const;
 
     /// Whole calls through the page cache, each of small and of large size: rewrite, write (of

@@ -23,7 +23,9 @@ class Unavailable : public std::runtime_error {
 /// Each command adds its subcommand to the program and leaves its exit code in `status`.
 using Add = void (*)(CLI::App& program, int& status);
 
+void add_advise(CLI::App& program, int& status);
 void add_calibrate(CLI::App& program, int& status);
+void add_capacity(CLI::App& program, int& status);
 void add_doctor(CLI::App& program, int& status);
 void add_check(CLI::App& program, int& status);
 void add_compare(CLI::App& program, int& status);
@@ -33,6 +35,7 @@ void add_list(CLI::App& program, int& status);
 void add_measure(CLI::App& program, int& status);
 void add_record(CLI::App& program, int& status);
 void add_replay(CLI::App& program, int& status);
+void add_report(CLI::App& program, int& status);
 void add_run(CLI::App& program, int& status);
 void add_schema(CLI::App& program, int& status);
 void add_sweep(CLI::App& program, int& status);

@@ -23,6 +23,8 @@ const std::initializer_list<commands::Add> all_commands = {
     commands::add_measure,
     commands::add_replay,
     commands::add_sweep,
+    commands::add_capacity,
+    commands::add_advise,
 #ifdef FUSESIM_RECORDER
     commands::add_record,
 #endif
@@ -32,6 +34,7 @@ const std::initializer_list<commands::Add> all_commands = {
     commands::add_validate,
     commands::add_doctor,
     commands::add_compare,
+    commands::add_report,
     commands::add_check,
     commands::add_describe,
     commands::add_list,

@@ -4,6 +4,7 @@
 #include "latencies.h"
 #include "progress.h"
 #include "report/numbers.h"
+#include "report/slo.h"
 #include "simulation_options.h"
 #include "stop.h"
 
@@ -77,12 +78,13 @@ int run(const MeasureOptions& options) {
         progress.clear();
         measured.result.version = FUSESIM_VERSION;
         describe(measured);
+        measured.result.slo = report::verdicts(scenario.slo, measured.result);
         options.deliver(measured.result);
+        return report::all_met(measured.result.slo) ? fine : missed;
     } catch (const measure::Unavailable& error) {
         progress.clear();
         throw Unavailable(error.what());
     }
-    return fine;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "commands.h"
 #include "simulation_options.h"
 
+#include <filesystem>
 #include <memory>
 
 namespace fusesim::commands {
@@ -13,11 +14,15 @@ void add_run(CLI::App& program, int& status) {
     };
 
     auto options = std::make_shared<Options>();
-    command.add_option("SCENARIO", options->scenario, "YAML file")->required();
+    command.add_option("SCENARIO", options->scenario, "YAML file, or a folder that --out wrote")
+        ->required();
     options->add_to(command);
     command.callback([options, &status] {
         config::LoadOptions load;
         load.overrides = options->overrides;
+        if (std::filesystem::is_directory(options->scenario)) {
+            options->scenario += std::string("/") + RunOptions::bundled_scenario;
+        }
         const auto document = config::Document::load(options->scenario, load);
         status = simulate_and_report(config::read<system::Scenario>(document), document, *options);
     });

@@ -22,13 +22,21 @@ struct RunOptions {
     std::string out;
 
     void add_to(CLI::App& command);
-    /// Prints the text report, or the JSON where that was asked for, and writes files.
-    void deliver(const report::Result& result) const;
+    /// Prints the text report, or the JSON where that was asked for, and writes files. `trace` is
+    /// the recording that was replayed, "" if none was.
+    void deliver(const report::Result& result, const std::string& trace = "") const;
+
+    /// What `fusesim run DIR` reads of the folder that --out wrote.
+    static constexpr const char* bundled_scenario = "scenario.yaml";
+
+  private:
+    void write_bundle(report::Result result, const std::string& trace) const;
 };
 
 /// What `run` and `replay` have in common.
 struct SimulationOptions : RunOptions {
     bool timing = false;
+    bool details = false;
 
     void add_to(CLI::App& command);
 };

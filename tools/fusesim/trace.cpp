@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace fusesim::commands {
@@ -198,6 +199,12 @@ void print_report(const trace::ImportReport& report, const trace::Importer& impo
     if (report.other_connections > 0) {
         fmt::print(stderr, "{} lines of other connections left out\n", report.other_connections);
     }
+    for (const auto& [kind, count] : report.left_out) {
+        fmt::print(stderr, "left out: {:>8}  {}\n", count, kind);
+    }
+    for (const std::string& warning : report.warnings) {
+        fmt::print(stderr, "warning: {}\n", warning);
+    }
     if (report.unknown > 0) {
         fmt::print(stderr, "warning: {} lines not understood:\n", report.unknown);
         for (const auto& [kind, count] : report.kinds) {
@@ -206,9 +213,30 @@ void print_report(const trace::ImportReport& report, const trace::Importer& impo
     }
 }
 
-void import(const Rewrite& files,
-            const std::string& from,
-            const std::optional<std::uint64_t>& connection) {
+// Every option must have something to act on.
+void check_options(const trace::ImportOptions& how, const trace::Importer* importer) {
+    const std::string format = importer == nullptr ? "fusesim" : std::string(importer->name);
+    const bool calls = importer != nullptr && importer->layer == trace::Layer::syscall;
+    const std::tuple<bool, bool, const char*> given[] = {
+        {how.connection.has_value(),
+         format == "tracefs" || format == "perf-script",
+         "--connection"},
+        {!how.mount.empty(), calls, "--mount"},
+        {!how.working_directory.empty(), format == "strace" || format == "fio-iolog", "--cwd"},
+        {how.iolog_wait != trace::IologWait::fio, format == "fio-iolog", "--iolog-wait"},
+        {!how.columns.empty(), format == "csv", "--columns"},
+    };
+    for (const auto& [set, fits, name] : given) {
+        if (set && !fits) {
+            throw config::Error(
+                {"command line"},
+                fmt::format("{} says nothing about a trace of format {}", name, format),
+                "leave it out, or tell the format with --from");
+        }
+    }
+}
+
+void import(const Rewrite& files, const std::string& from, const trace::ImportOptions& how) {
     trace::ByteSource source(files.in, files.lenient);
     if (source.peek(1).empty()) {
         source.fail("the file is empty", "a trace has at least one request");
@@ -222,6 +250,7 @@ void import(const Rewrite& files,
         }
         source.fail("the format is not recognised", "known formats: " + known);
     }
+    check_options(how, importer);
     SafeOutput output(files.out);
     trace::Header header;
     header.tool = fmt::format("fusesim {}", FUSESIM_VERSION);
@@ -238,27 +267,25 @@ void import(const Rewrite& files,
         add(*writer, record, {source.path(), source.line_number(), 1});
         steps.step([&] { return source.progress(); });
     };
-    const trace::ImportReport report =
-        importer->run(source, header, sink, {files.lenient, connection});
+    const trace::ImportReport report = importer->run(source, header, sink, how);
     writer->header() = header;
     writer->finish();
     output.keep();
     print_report(report, *importer);
 }
 
-void convert(const Rewrite& files,
-             const std::string& from,
-             const std::optional<std::uint64_t>& connection) {
+void convert(const Rewrite& files, const std::string& from, const trace::ImportOptions& how) {
     if (from.empty() && files.in == "-") {
         throw config::Error({"command line"},
                             "--from is needed for standard input",
                             "for example --from tracefs, or --from fusesim for an own trace");
     }
     if (from == "fusesim" || (from.empty() && trace::is_trace(files.in))) {
+        check_options(how, nullptr);
         rewrite(
             files, [](Record&) {}, [](trace::Header&) {});
     } else {
-        import(files, from, connection);
+        import(files, from, how);
     }
 }
 
@@ -441,7 +468,8 @@ struct Options {
     std::string from;
     std::string key;
     std::string json;
-    std::optional<std::uint64_t> connection;
+    trace::ImportOptions import;
+    std::string iolog_wait;
     std::uint64_t count = 10;
     bool keep_extensions = false;
 };
@@ -457,6 +485,10 @@ std::string formats_help() {
 constexpr const char* lenient_help =
     "go on past damage: take what a cut-off or partly understood file still holds, and say what "
     "was left out";
+
+std::string absolute(const std::string& path) {
+    return path.starts_with('/') ? "" : "not an absolute path: " + path;
+}
 
 void add_files(CLI::App& command, Rewrite& files) {
     command.add_option("IN", files.in, "trace to read; - is standard input")->required();
@@ -494,16 +526,48 @@ void add_trace(CLI::App& program, int& status) {
             "--from", options->from, "format of IN, recognised without it: " + formats_help())
         ->check(CLI::IsMember(formats));
     convert_app.add_option("--connection",
-                           options->connection,
+                           options->import.connection,
                            "the FUSE connection to take from an input that mixes several");
+    convert_app
+        .add_option("--mount",
+                    options->import.mount,
+                    "of system calls, take those on paths below this directory, and write the "
+                    "paths as seen from there")
+        ->check(absolute);
+    convert_app
+        .add_option("--cwd",
+                    options->import.working_directory,
+                    "directory in which the traced program began, where strace ran without -y")
+        ->check(absolute);
+    convert_app
+        .add_option("--iolog-wait",
+                    options->iolog_wait,
+                    "what 'wait N' means in a fio iolog of version 2: fio (what fio does: until N "
+                    "ms after its start; taken without this option) or howto (what its manual "
+                    "says: N us from the last wait)")
+        ->check(CLI::IsMember({"fio", "howto"}));
+    convert_app.add_option(
+        "--columns",
+        options->import.columns,
+        "what the columns of a csv file are, in their order: ts:UNIT (s, ms, us, ns, 100ns), op, "
+        "offset, size (:sectors if they count 512 bytes), disk, name, caller, response:UNIT, or - "
+        "for any other; for example ts:us,op,offset,size");
     convert_app.footer(
         "Example, as root, from a private tracing instance:\n"
         "  mkdir /sys/kernel/tracing/instances/mine\n"
         "  echo 1 > /sys/kernel/tracing/instances/mine/events/fuse/enable\n"
         "  cat /sys/kernel/tracing/instances/mine/trace_pipe > fuse.log   # until Ctrl-C\n"
-        "  fusesim trace convert fuse.log fuse.trace");
+        "  fusesim trace convert fuse.log fuse.trace\n"
+        "\n"
+        "Example, without being root, of the calls that a program makes on a mount:\n"
+        "  strace -f -ttt -T -y -s 0 -e trace=%file,%desc,%process -o app.strace PROGRAM\n"
+        "  fusesim trace convert --mount /mnt/point app.strace app.trace");
     convert_app.callback([options, done] {
-        convert(options->files, options->from, options->connection);
+        options->import.lenient = options->files.lenient;
+        if (options->iolog_wait == "howto") {
+            options->import.iolog_wait = trace::IologWait::howto;
+        }
+        convert(options->files, options->from, options->import);
         done();
     });
 

@@ -49,10 +49,18 @@ struct ValidateOptions {
     bool promised = false;
 };
 
-/// A suite's folder beside the sources this program was built from, or where the user says.
+/// Where this program was installed, else beside the sources it was built from.
+std::filesystem::path folder_of_suites() {
+    std::error_code none;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe", none);
+    const auto installed = program.parent_path() / "../share/fusesim/validation";
+    return std::filesystem::exists(installed, none) ? installed : FUSESIM_VALIDATION;
+}
+
+/// A suite's file, where the user says or in the folder above.
 std::filesystem::path suite_file(const ValidateOptions& options, const std::string& name) {
     const std::filesystem::path folder =
-        options.folder.empty() ? FUSESIM_VALIDATION : options.folder;
+        options.folder.empty() ? folder_of_suites() : std::filesystem::path(options.folder);
     const std::filesystem::path file = folder / name / "suite.yaml";
     if (!std::filesystem::exists(file)) {
         throw Unavailable(

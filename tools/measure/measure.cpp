@@ -240,6 +240,7 @@ class World {
         setup.cores = as_cores(scenario_.daemon.affinity);
         setup.log = base / "daemon.log";
         mount_ = std::make_unique<real::DaemonMount>(setup);
+        raise_readahead();
         if (!lower_) {
             lay_out(scenario_, mount_->point(), false, stopped);
         }
@@ -250,6 +251,24 @@ class World {
     real::DaemonMount& mount() { return *mount_; }
 
   private:
+    /// INIT can lower what the kernel reads ahead, but not raise it.
+    void raise_readahead() const {
+        constexpr std::uint64_t kernels = 128u << 10;  // VM_READAHEAD_PAGES
+        const auto& wanted = scenario_.mount.max_readahead;
+        if (!wanted || wanted->count <= kernels) {
+            return;
+        }
+        const dev_t device = mount_->device();
+        const std::string path =
+            fmt::format("/sys/class/bdi/{}:{}/read_ahead_kb", major(device), minor(device));
+        std::ofstream file(path);
+        file << wanted->count / 1024;
+        file.close();
+        if (!file) {
+            throw Unavailable(path + " cannot be written, which mount.max_readahead needs");
+        }
+    }
+
     /// What was laid out is not to be written while something else is measured.
     void settle_disk() const {
         if (scenario_.lower.filesystem == LowerConfig::Kind::ext4) {
@@ -375,7 +394,7 @@ class Measurement {
         repeat.ops_per_s = per_s(done.kept.steps);
         repeat.read_bytes_per_s = per_s(done.kept.read_bytes);
         repeat.write_bytes_per_s = per_s(done.kept.write_bytes);
-        repeat.cpu = {done.user_s, daemon.user, done.system_s + daemon.system};
+        repeat.cpu = {done.user_s, daemon.user, done.system_s + daemon.system, daemon.system};
         for (std::size_t kind = 0; kind < call_kinds; ++kind) {
             const Latencies& latencies = done.kept.calls[kind];
             if (latencies.count() > 0) {
@@ -481,7 +500,8 @@ class Measurement {
         throughput.write_bytes_per_s = mean([](const Repeat& r) { return r.write_bytes_per_s; });
         result.cpu = report::Cpu{mean([](const Repeat& r) { return r.cpu.application_s; }),
                                  mean([](const Repeat& r) { return r.cpu.daemon_s; }),
-                                 mean([](const Repeat& r) { return r.cpu.kernel_s; })};
+                                 mean([](const Repeat& r) { return r.cpu.kernel_s; }),
+                                 mean([](const Repeat& r) { return r.cpu.daemon_kernel_s; })};
         Repeat window;
         window.window_s = result.duration_s;
         for (std::size_t kind = 0; kind < call_kinds; ++kind) {

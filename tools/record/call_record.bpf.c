@@ -137,7 +137,10 @@ static __always_inline __u32 place_of(struct task_struct* task,
                                       __s8 path,
                                       __s8 directory) {
     char* text = me->path[which];
-    if (bpf_probe_read_user_str(text, PATH_STRING, (const void*)argument(regs, path)) < 0) {
+    const void* given = (const void*)argument(regs, path);
+    if (!given && directory >= 0) { /* utimensat: the descriptor itself */
+        text[0] = 0;
+    } else if (bpf_probe_read_user_str(text, PATH_STRING, given) < 0) {
         return 0;
     }
     const __s32 fd = directory < 0 ? AT_CWD : (__s32)argument(regs, directory);
@@ -201,6 +204,9 @@ int BPF_PROG(call_enter, struct pt_regs* regs, long id) {
         if (!found && !shape->opens) {
             return 0;
         }
+    }
+    if (shape->path >= 0 && me->path[0][0] == 0) {
+        file = file_of(task, me->fd);
     }
     me->found = found;
     me->entered = now;
@@ -380,11 +386,11 @@ int BPF_PROG(call_exit, struct pt_regs* regs, long ret) {
             fill_call(&event->call, me, ret, now);
             event->call.has_paths = 1;
             event->paths.cut = 0;
+            event->paths.own = opened != 0;
             event->paths.depth[1] = 0;
             event->paths.inside[1] = 0;
             __builtin_memcpy(event->paths.path, me->path, sizeof(me->path));
             if (opened) { /* its own name, free of links */
-                event->paths.path[0][0] = 0;
                 walk(&event->paths,
                      0,
                      (__u64)BPF_CORE_READ(opened, f_path.mnt),

@@ -177,12 +177,30 @@ void append(std::vector<std::string>& parts, const std::string& path) {
     }
 }
 
-std::string joined(const std::vector<std::string>& parts, std::size_t from) {
+/// The names from `from` on as a path; `//` stands before the one at `start`, unless that is 0.
+std::string joined(const std::vector<std::string>& parts, std::size_t from, std::size_t start = 0) {
     std::string path;
     for (std::size_t i = from; i < parts.size(); ++i) {
-        path += "/" + parts[i];
+        path += (i == start && start > from ? "//" : "/") + parts[i];
+    }
+    if (start > from && start >= parts.size()) {
+        return path + "//.";
     }
     return path.empty() ? "/" : path;
+}
+
+/// How many names of a directory are left once a path from there has gone up and down again.
+std::size_t held(std::size_t depth, const std::string& path) {
+    std::vector<std::string> parts(depth);
+    std::size_t least = depth;
+    std::size_t begin = 0;
+    while (begin <= path.size()) {
+        const std::size_t end = std::min(path.find('/', begin), path.size());
+        append(parts, path.substr(begin, end - begin));
+        least = std::min(least, parts.size());
+        begin = end + 1;
+    }
+    return least;
 }
 
 /// The directory whose names were told, the last name first.
@@ -200,6 +218,16 @@ std::string name_of(const call_event& event,
                     unsigned which,
                     const std::string& mount_point) {
     const std::string path(paths.path[which], strnlen(paths.path[which], PATH_STRING));
+    if (which == 0 && paths.own != 0) {
+        // Its own path, free of links; of that, as many names as were given have been walked.
+        std::vector<std::string> parts;
+        append(parts, directory_of(paths, which, paths.inside[which]));
+        std::vector<std::string> walked;
+        append(walked, path);
+        const bool known = !path.empty() && path.front() != '/' && walked.size() <= parts.size() &&
+                           (walked.empty() || walked.front() != "..");
+        return joined(parts, 0, known ? parts.size() - walked.size() : 0);
+    }
     const bool inside = (event.found & PERHAPS_ON_MOUNT) == 0;
     const unsigned depth = inside ? paths.inside[which] : paths.depth[which];
     return path_in_mount(path, directory_of(paths, which, depth), inside, mount_point);
@@ -224,7 +252,7 @@ trace::Call call_of(std::uint32_t number, std::uint32_t flags) {
     if (number == SYS_unlinkat && (flags & AT_REMOVEDIR) != 0) {
         return Call::rmdir;
     }
-    if (number == SYS_newfstatat && (flags & AT_EMPTY_PATH) != 0) {
+    if ((number == SYS_newfstatat || number == SYS_statx) && (flags & AT_EMPTY_PATH) != 0) {
         return Call::fstat;
     }
     return shape->call;
@@ -241,7 +269,11 @@ std::string path_in_mount(const std::string& path,
     }
     append(parts, path);
     if (!absolute && start_in_mount) {
-        return !parts.empty() && parts.front() == ".." ? "" : joined(parts, 0);
+        std::vector<std::string> directory;
+        append(directory, start);
+        return !parts.empty() && parts.front() == ".."
+                   ? ""
+                   : joined(parts, 0, held(directory.size(), path));
     }
     std::vector<std::string> point;
     append(point, mount_point);

@@ -16,8 +16,9 @@ void fill_shapes(call_shape (&shapes)[MAX_CALLS]);
 /// What a system call is in a trace; `flags` tell open from create.
 trace::Call call_of(std::uint32_t number, std::uint32_t flags);
 
-/// "/dir/file" within the mount; "" if the path leads elsewhere. `start` is the directory that a
-/// relative path begins in, as a path within the mount or of the whole machine.
+/// "/dir//file" within the mount, `//` where the directory ends that the walk began in, unless that
+/// is the mount's root; "" if the path leads elsewhere. `start` is the directory that a relative
+/// path begins in, as a path within the mount or of the whole machine.
 std::string path_in_mount(const std::string& path,
                           const std::string& start,
                           bool start_in_mount,

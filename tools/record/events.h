@@ -120,7 +120,8 @@ struct call_paths {
     __u8 depth[2];
     __u8 inside[2]; /* of these, names in the directory's own file system */
     __u8 cut;       /* a component or the number of them exceeded what is kept */
-    __u8 pad[3];
+    __u8 own;       /* names[0] is the opened file's own path, not where path[0] starts */
+    __u8 pad[2];
     char names[2][PATH_DEPTH][PATH_NAME];
 };
 

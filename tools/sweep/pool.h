@@ -10,6 +10,8 @@ struct PoolOptions {
     unsigned jobs = 1;                          ///< processes at a time
     const std::atomic<bool>* stop = nullptr;    ///< ends the children and returns; may be null
     std::function<void(std::size_t)> finished;  ///< called with how many have ended; may be empty
+    /// Called with the number and the signal of work that a signal ended; may be empty.
+    std::function<void(std::size_t, int)> killed;
 };
 
 /// Calls work(0) ... work(count - 1), each in a process of its own that ends with what it returns.

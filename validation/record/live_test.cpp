@@ -424,7 +424,7 @@ void test_calls(Bench& bench) {
     const std::vector<Expected> expected{
         {Call::mkdir, "/dir", 0, 0, 0},
         {Call::open, "/dir", 0, 0, 0},
-        {Call::create, "/dir/file", 0, 0, 0},
+        {Call::create, "/dir//file", 0, 0, 0},
         {Call::write, "", 0, 100, 0},
         {Call::write, "", 4096, 50, 0},
         {Call::read, "", 1000, 60, 0},
@@ -432,7 +432,7 @@ void test_calls(Bench& bench) {
         {Call::ftruncate, "", 0, 10, 0},
         {Call::fsync, "", 0, 0, 0},
         {Call::close, "", 0, 0, 0},
-        {Call::rename, "/dir/file", 0, 0, 0},
+        {Call::rename, "/dir//file", 0, 0, 0},
         {Call::access, "/renamed", 0, 0, 0},
         {Call::access, "/missing", 0, 0, -2},
         {Call::unlink, "/renamed", 0, 0, 0},

@@ -13,8 +13,15 @@ Result run(double ops_per_s, double mean) {
     out.throughput.ops_per_s = ops_per_s;
     Operation operation;
     operation.count = 10;
-    operation.latency = Latency{mean, 1, 2, 3, 4, 5};
+    operation.latency = Latency{mean, 1, 2, 3, 4, 5 + mean};
     out.operations.emplace_back("read", operation);
+    Request request;
+    request.count = static_cast<std::uint64_t>(ops_per_s);
+    request.latency = operation.latency;
+    request.phases = Phases{0, mean / 4, mean / 2, mean / 4};
+    out.requests.emplace_back("READ", request);
+    out.stations = {{"a", mean, 1, 0, 0}, {"b", 0.5 - mean, 1, 0, 0}};
+    out.bottleneck = busiest(out.stations);
     return out;
 }
 
@@ -28,6 +35,13 @@ TEST_CASE("repeats become means with intervals") {
     CHECK(three.throughput.ci95[0].first == "ops_per_s");
     CHECK(three.throughput.ci95[0].second.low == Approx(10 - 4.303 / std::sqrt(3.0)));
     CHECK(three.throughput.ci95[3].first == "latency.read");
+    CHECK(three.operations[0].second.latency->max == Approx(5.3));
+    const Request& read = three.requests[0].second;
+    CHECK(read.count == 10);
+    CHECK(read.latency->mean == Approx(0.2));
+    CHECK(*read.phases->processing == Approx(0.1));
+    CHECK(three.stations[0].utilisation == Approx(0.2));
+    CHECK(three.bottleneck->station == "b");
     CHECK(pooled({run(9, 0.1), run(11, 0.3)}).throughput.ci95.empty());
 }
 
