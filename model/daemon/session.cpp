@@ -49,6 +49,7 @@ void Session::start_worker(Pool& pool) {
     }
     ++pool.available;
     ++pool.workers;
+    ++alive_;
     if (pool.workers > pool.most_workers) {
         ++pool.most_workers;
         station_.set_servers(++most_workers_);
@@ -74,7 +75,7 @@ sim::Task<> Session::loop(Worker& worker) {
         co_await pool.mutex.lock(thread);
         pool.available -= counts ? 1 : 0;
         const bool room = pool.limit < 0 || pool.workers < static_cast<std::size_t>(pool.limit);
-        if (pool.available == 0 && room) {
+        if (pool.available == 0 && room && !killed_) {
             co_await thread.run(dev_.cpu().costs().thread_create);
             start_worker(pool);
         }
@@ -98,6 +99,29 @@ sim::Task<> Session::loop(Worker& worker) {
     }
     co_await thread.run();
     thread.exit();
+    if (--alive_ == 0 && killed_) {
+        dev_.abort();
+    }
+}
+
+void Session::stop() {
+    for (const auto& worker : workers_) {
+        worker->thread->stop();
+    }
+}
+
+void Session::go_on() {
+    for (const auto& worker : workers_) {
+        worker->thread->go_on();
+    }
+}
+
+void Session::kill() {
+    killed_ = true;
+    for (const auto& worker : workers_) {
+        worker->thread->kill();
+    }
+    dev_.signal_workers();
 }
 
 sim::Task<> Session::serve(Worker& worker, const Taken& taken) {

@@ -31,6 +31,15 @@ class Session {
   public:
     Session(transport::Transport& dev, FileSystem& file_system, const SessionConfig& config);
 
+    // Signals to the whole process, from outside of any thread's step.
+
+    /// SIGSTOP, SIGCONT.
+    void stop();
+    void go_on();
+    /// SIGKILL: once the last worker has ended, what it had in hand with a disk first, the
+    /// connection is aborted.
+    void kill();
+
     std::size_t most_workers() const { return most_workers_; }
 
     sim::Time cpu_time(host::Work work) const;
@@ -76,6 +85,8 @@ class Session {
     std::vector<std::unique_ptr<Pool>> pools_;
     std::vector<std::unique_ptr<Worker>> workers_;
     unsigned most_workers_ = 0;  // sum of the pools' most
+    std::size_t alive_ = 0;
+    bool killed_ = false;
     sim::Station station_;
 };
 

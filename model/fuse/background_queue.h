@@ -63,6 +63,9 @@ class BackgroundQueue {
         }
     }
 
+    /// The oldest that is held back, nullptr if none.
+    const Request* front() const { return list_.empty() ? nullptr : &list_.front(); }
+
     /// One that waited elsewhere goes to the daemon.
     void count_active() { ++active_background_; }
 

@@ -168,6 +168,7 @@ bool Connection::kill(Request& request) {
     }
     ++locks_.input;
     input_of(request.channel).remove(request);
+    listener_.request_dropped(request);
     request.error = -EINTR;
     put(request);
     return true;
@@ -213,6 +214,7 @@ Taken Connection::take(Fd fd, std::uint32_t buffer_bytes) {
             taken.request = &request;
             return taken;
         }
+        listener_.request_dropped(request);
         request.error = request.opcode == Opcode::setxattr ? -E2BIG : -EIO;
         ++taken.discarded;
         end(request);
@@ -400,7 +402,9 @@ void Connection::abort() {
         background.open_all();
         flush_background(background);
         while (input.front() != nullptr) {
-            to_end.push_back(input.take_request());
+            Request& request = input.take_request();
+            listener_.request_dropped(request);
+            to_end.push_back(request);
         }
         input.drop_forgets();
     };
@@ -414,6 +418,36 @@ void Connection::abort() {
     listener_.wake_all_readers();
     listener_.wake_all_blocked();
     end_all(to_end);
+}
+
+std::int64_t Connection::oldest_created() const {
+    std::int64_t oldest = never;
+    const auto look = [&oldest](const Request& request) {
+        oldest = oldest == never ? request.created : std::min(oldest, request.created);
+    };
+    const auto look_at_waiting = [&look](const InputQueue& input,
+                                         const BackgroundQueue& background) {
+        if (!input.pending_list().empty()) {
+            look(input.pending_list().front());
+        }
+        if (const Request* const held_back = background.front()) {
+            look(*held_back);
+        }
+    };
+    look_at_waiting(input_, background_);
+    for (const Device& device : fds_) {
+        device.queue->for_each_processing(look);
+        if (!device.queue->io_list().empty()) {
+            look(device.queue->io_list().front());
+        }
+        if (const Channel* const channel = device.channel.get()) {
+            look_at_waiting(channel->input, channel->background);
+            if (!channel->ring_background.empty()) {
+                look(channel->ring_background.front());
+            }
+        }
+    }
+    return oldest;
 }
 
 std::int32_t Connection::read_error() const {

@@ -22,6 +22,9 @@ struct Listener {
     /// wake_one_reader() follows.
     virtual void request_queued(Request& request) = 0;
 
+    /// A request has left the pending list unread: killed, aborted or too long.
+    virtual void request_dropped(Request&) {}
+
     /// wake_up(&fiq->waitq): the reader idle longest, if any is idle.
     virtual void wake_one_reader() = 0;
 
@@ -250,6 +253,10 @@ class Connection {
 
     /// As in sysfs: every request alive, and callers at the gate.
     std::uint64_t num_waiting() const { return num_waiting_; }
+
+    /// When the oldest request was created that is held back, pending, being copied or worked on;
+    /// `never` if there is none.
+    std::int64_t oldest_created() const;
 
     std::uint32_t gate_sleepers() const { return gate_sleepers_; }
 

@@ -37,6 +37,7 @@ std::vector<KernelBehaviour> make_rows() {
         .parallel_direct_writes = false,
         .passthrough = false,
         .io_uring = false,
+        .request_timeout = false,
         .send_tracepoint = SendTracepoint::absent,
     };
     std::vector<KernelBehaviour> rows;
@@ -87,6 +88,7 @@ std::vector<KernelBehaviour> make_rows() {
 
     row.readdir_fits_getdents = true;
     row.writeback_temp_copy = false;
+    row.request_timeout = true;  // since 6.15
     add("6.17", 44);
 
     row.send_tracepoint = SendTracepoint::at_queueing;

@@ -46,6 +46,7 @@ struct KernelBehaviour {
     bool parallel_direct_writes;
     bool passthrough;
     bool io_uring;
+    bool request_timeout;  ///< fs.fuse.default_request_timeout
     SendTracepoint send_tracepoint;
 
     bool interrupt_bit() const { return unique_step == 2; }

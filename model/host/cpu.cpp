@@ -108,7 +108,12 @@ void Thread::Leave::await_suspend(std::coroutine_handle<> handle) {
 
 sim::Task<> Thread::sleep_for(Time span) {
     co_await leave();
-    co_await cpu_.engine().delay(span);
+    if (!killed_) {
+        sim::Engine::Delay nap = cpu_.engine().delay(span);
+        nap_ = &nap;
+        co_await nap;
+        nap_ = nullptr;
+    }
     co_await come_back();
 }
 
@@ -119,7 +124,48 @@ void Thread::exit() {
     }
 }
 
+void Thread::stop() {
+    stopped_ = true;
+    if (state_ != State::off) {
+        core_->take_off(*this);
+        wants_core_ = true;
+    }
+}
+
+void Thread::go_on() {
+    stopped_ = false;
+    if (std::exchange(wants_core_, false)) {
+        cpu_.wake(*this);
+    }
+}
+
+void Thread::kill() {
+    killed_ = true;
+    const bool has_core = core_ != nullptr && core_->current_ == this;
+    if (has_core && core_->computing_) {
+        core_->settle_account();
+    }
+    spent_[1] -= spinning_ ? debt_ : Time();
+    debt_ = must_pay_ = Time();
+    spinning_ = false;
+    if (has_core) {
+        core_->plan();
+    }
+    if (nap_ != nullptr) {
+        cpu_.engine().schedule(*nap_, cpu_.engine().now());
+    }
+    go_on();
+}
+
 void Thread::woken() {
+    if (stopped_) {
+        spent_[1] -= spinning_ ? debt_ : Time();
+        debt_ = spinning_ ? Time() : debt_;
+        spinning_ = false;
+        then_ = Then::go_on;
+        wants_core_ = true;
+        return;
+    }
     if (spinning_) {
         core_->end_spin(*this);
         return;
@@ -248,6 +294,18 @@ void Core::enqueue(Thread& thread, bool may_preempt, Time later) {
     if (computing_) {
         plan();  // the current thread is preempted, or its slice now has an end
     }
+}
+
+void Core::take_off(Thread& thread) {
+    if (current_ == &thread) {
+        settle_account();
+        thread.state_ = Thread::State::off;
+        release(true);
+        return;
+    }
+    --load_;
+    dequeue_fair(thread, false);
+    thread.state_ = Thread::State::off;
 }
 
 void Core::release(bool sleeps) {
@@ -485,6 +543,10 @@ Core& Cpu::place(const Thread& thread) const {
 }
 
 void Cpu::wake(Thread& thread) {
+    if (thread.stopped_) {
+        thread.wants_core_ = true;
+        return;
+    }
     // Whoever is still queued goes on where it is.
     Core& core = thread.delayed() ? *thread.core_ : place(thread);
     Time later;  // the queues look at the clock

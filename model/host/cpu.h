@@ -83,6 +83,19 @@ class Thread final : private sim::Waiter, private FairEntity {
     /// The thread's last step: gives up its core.
     void exit();
 
+    // Signals, to be sent from outside of any thread's step.
+
+    /// SIGSTOP: off its core until go_on(). What it waits for may come meanwhile. Simplified: it
+    /// stops within a system call, too.
+    void stop();
+    /// SIGCONT.
+    void go_on();
+    /// SIGKILL: what it had to compute is over, and so is sleep_for(), now and from now on. It has
+    /// to end itself, for it may hold locks; what it sleeps for in a queue is still waited for.
+    void kill();
+
+    bool killed() const { return killed_; }
+
     Cpu& cpu() const { return cpu_; }
 
     const std::string& name() const { return name_; }
@@ -126,6 +139,10 @@ class Thread final : private sim::Waiter, private FairEntity {
     bool spinning_ = false;
     sim::Time spin_until_;
     bool slept_ = false;  // gave up its core of its own will since it last ran
+    bool stopped_ = false;
+    bool wants_core_ = false;  // once it is no longer stopped
+    bool killed_ = false;
+    sim::Engine::Delay* nap_ = nullptr;  // sleep_for()
 };
 
 /// One core: its fair run queue, preemption by whoever is woken, time slices, idle states.
@@ -160,6 +177,7 @@ class Core final : private sim::Timer {
     /// The core is busy; for its queues it happens `later`.
     void enqueue(Thread& thread, bool may_preempt, sim::Time later);
     void enqueue_fair(Thread& thread);
+    void take_off(Thread& thread);  // it is running or runnable here
     void dequeue_fair(Thread& thread, bool sleeps);
     void run_fair(Thread& thread);
     Thread* pick();

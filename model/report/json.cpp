@@ -82,6 +82,21 @@ Json json_of(const Station& station) {
             {"service_s", station.service_s}};
 }
 
+Json json_of(const Fault& fault) {
+    Json json = {{"kind", fault.kind},
+                 {"at_s", fault.at_s},
+                 {"waiting_before", fault.waiting_before},
+                 {"waiting_peak", fault.waiting_peak},
+                 {"failed_operations", fault.failed_operations}};
+    if (fault.lasts_s) {
+        json["for_s"] = *fault.lasts_s;
+    }
+    if (fault.drain_s) {
+        json["drain_s"] = *fault.drain_s;
+    }
+    return json;
+}
+
 Json json_of(const Side& side) {
     Json json = {{"count", side.count},
                  {"latency_s", {{"mean", side.mean}, {"p50", side.p50}, {"p99", side.p99}}}};
@@ -331,6 +346,26 @@ SloVerdict read_verdict(const Reader& r) {
     return verdict;
 }
 
+Fault read_fault(const Reader& r) {
+    r.expect_keys({"kind",
+                   "at_s",
+                   "for_s",
+                   "waiting_before",
+                   "waiting_peak",
+                   "drain_s",
+                   "failed_operations"});
+    const auto number_if = [&r](const char* name) {
+        return r.has(name) ? std::optional(r.number(name)) : std::nullopt;
+    };
+    return {r.word("kind"),
+            r.number("at_s"),
+            number_if("for_s"),
+            r.number("waiting_before"),
+            r.number("waiting_peak"),
+            number_if("drain_s"),
+            r.count("failed_operations")};
+}
+
 void read_optional_parts(const Reader& r, Result& result) {
     if (r.has("bottleneck")) {
         const Reader part = r.at("bottleneck");
@@ -360,6 +395,9 @@ void read_optional_parts(const Reader& r, Result& result) {
     }
     if (r.has("slo")) {
         result.slo = r.at("slo").items<SloVerdict>(read_verdict);
+    }
+    if (r.has("faults")) {
+        result.faults = r.at("faults").items<Fault>(read_fault);
     }
 }
 
@@ -410,6 +448,9 @@ Json to_json(const Result& result) {
     for (const SloVerdict& one : result.slo) {
         json["slo"].push_back({{"slo", one.slo}, {"value", one.value}, {"met", one.met}});
     }
+    for (const Fault& fault : result.faults) {
+        json["faults"].push_back(json_of(fault));
+    }
     if (!result.details.is_null()) {
         json["details"] = result.details;
     }
@@ -442,6 +483,7 @@ Result from_json(const Json& json, const std::string& name) {
                    "simulator",
                    "comparison",
                    "slo",
+                   "faults",
                    "details"});
     Result result;
     result.version = r.word("fusesim");

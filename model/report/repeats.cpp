@@ -134,6 +134,27 @@ void average_stations(Result& out, const std::vector<Result>& runs) {
 
 }  // namespace
 
+std::vector<Fault> pooled_faults(const std::vector<std::vector<Fault>>& runs) {
+    std::vector<Fault> out = runs.front();
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        std::vector<double> before;
+        std::vector<double> drains;
+        for (const std::vector<Fault>& run : runs) {
+            if (i < run.size()) {
+                const Fault& one = run[i];
+                before.push_back(one.waiting_before);
+                out[i].waiting_peak = std::max(out[i].waiting_peak, one.waiting_peak);
+                out[i].failed_operations =
+                    std::max(out[i].failed_operations, one.failed_operations);
+                drains.insert(drains.end(), one.drain_s ? 1 : 0, one.drain_s.value_or(0));
+            }
+        }
+        out[i].waiting_before = mean(before);
+        out[i].drain_s = drains.size() == runs.size() ? std::optional(mean(drains)) : std::nullopt;
+    }
+    return out;
+}
+
 Result pooled(const std::vector<Result>& runs) {
     Result out = runs.front();
     auto& intervals = out.throughput.ci95;
@@ -174,6 +195,11 @@ Result pooled(const std::vector<Result>& runs) {
         average_request(name, request, runs);
     }
     average_stations(out, runs);
+    std::vector<std::vector<Fault>> faults;
+    for (const Result& run : runs) {
+        faults.push_back(run.faults);
+    }
+    out.faults = pooled_faults(faults);
     for (const auto member :
          {&Cpu::application_s, &Cpu::daemon_s, &Cpu::kernel_s, &Cpu::daemon_kernel_s}) {
         if (out.cpu) {

@@ -9,6 +9,10 @@ namespace fusesim::report {
 /// The 95 % confidence interval of the mean of independent values (Student's t); at least two.
 Interval interval95(const std::vector<double>& values);
 
+/// The same faults in several runs: means, but the most that waited and that failed in any of them.
+/// A fault has cleared if it did in each run.
+std::vector<Fault> pooled_faults(const std::vector<std::vector<Fault>>& runs);
+
 /// Several runs of one scenario with different seeds as one result. Its numbers are means over the
 /// runs, percentiles too; `max` is the greatest. Throughput and the mean latencies of operations
 /// have intervals if there are three runs or more. What a run lacks, and the comparison with a

@@ -140,6 +140,20 @@ struct SloVerdict {
     bool met = false;
 };
 
+/// Something that went wrong on purpose, and how long it took to clear.
+struct Fault {
+    std::string kind;               ///< stall, crash or request_timeout
+    double at_s = 0;                ///< in the window
+    std::optional<double> lasts_s;  ///< absent: for good
+    /// Requests alive and callers at the gate, as in /sys/fs/fuse/connections/N/waiting: the mean
+    /// until then, and the most from then on until it cleared.
+    double waiting_before = 0;
+    double waiting_peak = 0;
+    /// From the fault's end until no more waited than before it; absent: not within the run.
+    std::optional<double> drain_s;
+    std::uint64_t failed_operations = 0;  ///< calls that ended with an error, and with them threads
+};
+
 enum class Source { simulated, measured };
 
 /// Everything a run has to say. JSON and text are made of this and nothing else.
@@ -160,6 +174,7 @@ struct Result {
     std::optional<Simulator> simulator;
     std::optional<Comparison> comparison;
     std::vector<SloVerdict> slo;
+    std::vector<Fault> faults;
     /// The run over time and distributions of latencies, where they were asked for; see README.md.
     Json details;
 };

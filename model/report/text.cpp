@@ -161,6 +161,20 @@ std::string stations(const Result& result) {
     return table.empty() ? "" : "\n" + table.text();
 }
 
+std::string faults(const Result& result) {
+    Table table({"fault", "at", "for", "waiting", "at most", "clears after", "failed"}, 1);
+    for (const Fault& fault : result.faults) {
+        table.add({fault.kind,
+                   time_text(fault.at_s),
+                   fault.lasts_s ? time_text(*fault.lasts_s) : "-",
+                   plain_text(fault.waiting_before),
+                   plain_text(fault.waiting_peak),
+                   fault.drain_s ? time_text(*fault.drain_s) : "not yet",
+                   count_text(fault.failed_operations)});
+    }
+    return table.empty() ? "" : "\n" + table.text();
+}
+
 std::string slos(const Result& result) {
     Table table({"wanted", "is", ""});
     for (const SloVerdict& one : result.slo) {
@@ -215,7 +229,7 @@ std::string text(const Result& result) {
     if (result.bottleneck) {
         text += "\n" + wrapped(result.bottleneck->sentence);
     }
-    text += resources(result) + slos(result);
+    text += resources(result) + faults(result) + slos(result);
     text += fmt::format("\nseed {} | config {} | fusesim {}\n",
                         result.seed,
                         config::fingerprint(result.config),

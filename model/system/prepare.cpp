@@ -146,6 +146,47 @@ void check_transport(const Scenario& scenario, const config::Document& document)
     problems.raise();
 }
 
+void check_faults(const Scenario& scenario, const config::Document& document) {
+    const std::optional<Time>& timeout = scenario.mount.request_timeout;
+    if (scenario.faults.empty() && !timeout) {
+        return;
+    }
+    config::Problems problems;
+    const char* const first = scenario.faults.empty() ? "mount.request_timeout" : "faults";
+    if (scenario.workload.operations.empty()) {
+        problems.add(document.place(first),
+                     fmt::format("{} needs workload.operations: a recording does not say what its "
+                                 "callers do after an error",
+                                 first));
+    }
+    if (scenario.daemon.filesystem == DaemonConfig::Kind::none) {
+        problems.add(document.place(first), "there is no daemon that could fail");
+    }
+    if (timeout && !fuse::nearest_kernel_behaviour(scenario.kernel.version).request_timeout) {
+        problems.add(
+            document.place("mount.request_timeout"),
+            fmt::format("request_timeout came with Linux 6.15, of which 6.17 and later are "
+                        "known here, and kernel.version is {}",
+                        scenario.kernel.version));
+    }
+    Time free;
+    bool over = false;
+    for (std::size_t i = 0; i < scenario.faults.size(); ++i) {
+        const FaultConfig& fault = scenario.faults[i];
+        const std::string key = fmt::format("faults[{}].at", i);
+        if (over || fault.at < free) {
+            problems.add(document.place(key),
+                         "faults come one after the other, and none after a crash");
+        }
+        if (scenario.run.duration && fault.at >= *scenario.run.duration) {
+            problems.add(document.place(key), "the run is over before that", "set run.duration");
+        }
+        free = fault.at + fault.lasts.value_or(Time());
+        over = fault.kind == FaultConfig::Kind::crash;
+    }
+    problems.raise();
+}
+
 /// What a list of operations needs that a scenario may lack.
 void check_operations(const Scenario& scenario, const config::Document& document) {
     config::Problems problems;
@@ -219,6 +260,7 @@ Prepared prepare(const Scenario& given, const config::Document& document) {
     }
     check_affinity(scenario, document);
     check_transport(scenario, document);
+    check_faults(scenario, document);
     return prepared;
 }
 

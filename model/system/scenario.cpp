@@ -128,6 +128,15 @@ void bind(config::Map& map, MountConfig& mount) {
     map.field("default_permissions", mount.default_permissions, "the kernel checks modes");
     map.field("direct_io", mount.direct_io, "reads and writes pass the page cache by");
     map.field("keep_cache", mount.keep_cache, "opening keeps what is cached of a file");
+    map.field("request_timeout",
+              mount.request_timeout,
+              1_s,
+              65'535_s,
+              "whole seconds after which an unanswered request aborts the connection (6.15: "
+              "fs.fuse.default_request_timeout); the kernel looks every 15 s and takes no less");
+    map.check(!mount.request_timeout || mount.request_timeout->ps() % (1_s).ps() == 0,
+              "request_timeout",
+              "must be whole seconds");
 }
 
 void bind(config::Map& map, ServiceTimeConfig& service) {
@@ -255,6 +264,20 @@ void bind(config::Map& map, RunConfig& run) {
     map.field("repeat", run.repeat, 1, 1000, "runs, of which the spread is reported");
 }
 
+void bind(config::Map& map, FaultConfig& fault) {
+    using Kind = FaultConfig::Kind;
+    map.field("kind",
+              fault.kind,
+              {{"stall", Kind::stall}, {"crash", Kind::crash}},
+              "stall: the daemon is stopped for a while (SIGSTOP, SIGCONT); crash: it is killed "
+              "(SIGKILL), and the connection aborted");
+    map.field("at", fault.at, sim::Time(), 86'400_s, "when, after the warm-up");
+    map.field("for", fault.lasts, 1_us, 86'400_s, "how long a stall lasts");
+    map.check((fault.kind == Kind::stall) == fault.lasts.has_value(),
+              "for",
+              fault.lasts ? "is not for a crash" : "is missing: how long does the stall last?");
+}
+
 void bind(config::Map& map, Scenario& scenario) {
     map.field("schema_version", scenario.schema_version, 1, 1, "version of this format");
     map.section("host", scenario.host, "the machine; a built-in one if absent");
@@ -265,6 +288,7 @@ void bind(config::Map& map, Scenario& scenario) {
     map.section("device", scenario.device, "what the lower file system lies on");
     map.section("workload", scenario.workload, "who asks for what");
     map.section("run", scenario.run, "how the simulation runs");
+    map.section("faults", scenario.faults, "what goes wrong meanwhile");
     map.field("slo", scenario.slo, "what is wanted; exit code 1 where it is missed");
 }
 

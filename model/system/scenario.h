@@ -50,6 +50,8 @@ struct MountConfig {
     std::optional<bool> default_permissions;
     std::optional<bool> direct_io;
     std::optional<bool> keep_cache;
+
+    std::optional<sim::Time> request_timeout;  ///< whole seconds; absent: requests never time out
 };
 
 /// `single`, `multi`, or a number: the multi-threaded loop with at most that many workers.
@@ -75,6 +77,15 @@ struct DaemonConfig {
     std::string libfuse = "3.14";
     std::optional<int> max_idle_threads;
     std::optional<std::vector<unsigned>> affinity;
+};
+
+/// Something that goes wrong while the scenario runs.
+struct FaultConfig {
+    enum class Kind { stall, crash };
+
+    Kind kind = Kind::stall;
+    sim::Time at;                    ///< after the warm-up
+    std::optional<sim::Time> lasts;  ///< of a stall
 };
 
 /// The file system that stackfs passes everything on to.
@@ -121,6 +132,7 @@ struct Scenario {
     std::optional<device::DeviceSettings> device;  ///< what the lower file system lies on
     WorkloadConfig workload;
     RunConfig run;
+    std::vector<FaultConfig> faults;
     std::vector<report::Slo> slo;
 };
 
@@ -131,6 +143,7 @@ void bind(config::Map& map, DaemonConfig& daemon);
 void bind(config::Map& map, LowerConfig& lower);
 void bind(config::Map& map, WorkloadConfig& workload);
 void bind(config::Map& map, RunConfig& run);
+void bind(config::Map& map, FaultConfig& fault);
 void bind(config::Map& map, Scenario& scenario);
 
 /// The profile used where a scenario names none: measured on the machine where the bundled traces

@@ -11,6 +11,7 @@
 #include "sim/engine.h"
 #include "sim/fresh_context.h"
 #include "system/course.h"
+#include "system/faults.h"
 #include "system/prepare.h"
 #include "system/storage.h"
 #include "trace/names.h"
@@ -255,6 +256,16 @@ class Stack {
                                 progress});
     }
 
+    /// Lets go wrong what is to go wrong; call it after operate().
+    void break_down(const Scenario& scenario) {
+        if (!scenario.faults.empty() || scenario.mount.request_timeout) {
+            faults_ = std::make_unique<Faults>(engine_, *dev_, session_, scenario);
+        }
+    }
+
+    /// Null if nothing goes wrong.
+    const Faults* faults() const { return faults_.get(); }
+
     /// Follows how the run goes; call it after replay() or operate().
     void follow(const Scenario& scenario) {
         constexpr std::int64_t intervals = Course::most_intervals / 2;
@@ -388,6 +399,9 @@ class Stack {
         if (storage_) {
             storage_->disk().quiesce();
         }
+        if (faults_) {
+            faults_->quiesce();
+        }
     }
 
     lower::Ext4* disk() { return storage_ ? &storage_->disk() : nullptr; }
@@ -411,6 +425,7 @@ class Stack {
     std::unique_ptr<workload::CallReplay> calls_;
     std::unique_ptr<workload::Native> native_;
     std::unique_ptr<Course> course_;
+    std::unique_ptr<Faults> faults_;
     bool has_daemon_;
 };
 
@@ -637,6 +652,7 @@ Outcome simulate_once(const Scenario& given,
         stack.replay(scenario.workload, *prepared.reader, options.progress);
     } else {
         stack.operate(scenario, options.progress);
+        stack.break_down(scenario);
     }
     if (options.details) {
         stack.follow(scenario);
@@ -677,6 +693,9 @@ Outcome simulate_once(const Scenario& given,
         result.warm_up_s = scenario.run.warm_up.seconds();
         result.duration_s = stack.native()->window().seconds();
         report_operations(stack, result);
+        if (const Faults* const faults = stack.faults()) {
+            result.faults = faults->results(stack.native()->failed());
+        }
     }
     if (Course* course = stack.course()) {
         result.details = course->json(stack.engine().now());

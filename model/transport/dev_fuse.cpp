@@ -2,6 +2,7 @@
 
 #include "fuse/sizes.h"
 
+#include <cerrno>
 #include <stdexcept>
 
 namespace fusesim::transport {
@@ -136,6 +137,22 @@ void DevFuse::charge_read(Thread& worker, const fuse::Taken& taken) {
     worker.charge(costs.copy_time(copied));
 }
 
+void DevFuse::request_dropped(fuse::Request& request) {
+    queue_.give_up(now(), Time::from_ps(request.queued));
+}
+
+std::optional<Time> DevFuse::oldest() const {
+    const std::int64_t created = connection_.oldest_created();
+    return created == fuse::never ? std::nullopt : std::optional(Time::from_ps(created));
+}
+
+fuse::Taken DevFuse::interrupted() {
+    fuse::Taken taken;
+    taken.kind = fuse::Taken::Kind::failed;
+    taken.error = -EINTR;
+    return taken;
+}
+
 bool DevFuse::has_it(fuse::Request& request) {
     const Time queued = Time::from_ps(request.queued);
     request.sent = now().ps();
@@ -164,6 +181,9 @@ void DevFuse::count_taken(const fuse::Taken& taken) {
 sim::Task<fuse::Taken> DevFuse::receive(Thread& worker, Fd fd) {
     co_await worker.run(cpu_.costs().syscall);
     for (;;) {
+        if (worker.killed()) {
+            co_return interrupted();
+        }
         const fuse::Taken taken = connection_.take(fd, config_.read_buffer);
         if (taken.kind == fuse::Taken::Kind::nothing) {
             if (polls_ && co_await poll_request(worker, fd)) {
@@ -204,6 +224,9 @@ void DevFuse::charge_reply(Thread& worker, const Call& call) {
 }
 
 sim::Task<> DevFuse::reply(Thread& worker, Fd fd, Call& call) {
+    if (worker.killed()) {
+        co_return;
+    }
     co_await worker.run(cpu_.costs().recorder_processing);
     call.replied = now().ps();
     charge_reply(worker, call);

@@ -43,6 +43,14 @@ class DevFuse : public Transport, protected fuse::Listener {
     /// writev(2) of an answer.
     sim::Task<> reply(host::Thread& worker, Fd fd, Call& call) override;
 
+    void signal_workers() final { wake_all_readers(); }
+
+    void abort() final { connection_.abort(); }
+
+    std::uint64_t waiting() const final { return connection_.num_waiting(); }
+
+    std::optional<sim::Time> oldest() const final;
+
     fuse::Connection& connection() { return connection_; }
 
     const RequestStatistics& statistics() const final { return statistics_; }
@@ -77,6 +85,9 @@ class DevFuse : public Transport, protected fuse::Listener {
     /// Where callers sleep until a request may pass the gate.
     virtual sim::WaitQueue& gate(const Call&) { return blocked_; }
 
+    /// What a killed worker receives.
+    static fuse::Taken interrupted();
+
     /// The daemon has the request; false if it is gone.
     bool has_it(fuse::Request& request);
 
@@ -97,6 +108,7 @@ class DevFuse : public Transport, protected fuse::Listener {
 
   private:
     void request_queued(fuse::Request& request) override;
+    void request_dropped(fuse::Request& request) override;
 
     void wake_one_blocked() override { blocked_.wake_one(); }
 

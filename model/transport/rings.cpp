@@ -172,6 +172,9 @@ Task<Taken> Rings::receive(Thread& worker, Fd fd) {
     Ring& ring = ring_of(fd);
     for (;;) {
         co_await worker.run();
+        if (worker.killed()) {
+            co_return interrupted();
+        }
         const Taken taken = connection_.take(fd, any_length);
         if (taken.kind == Taken::Kind::failed) {
             co_return taken;
@@ -199,6 +202,9 @@ Task<Taken> Rings::receive(Thread& worker, Fd fd) {
 }
 
 Task<> Rings::reply(Thread& worker, Fd fd, Call& call) {
+    if (worker.killed()) {
+        co_return;
+    }
     if (call.opcode == fuse::Opcode::read && call.payload_pages > 0) {
         worker.charge(costs().syscall + costs().fuse_page_reply * call.payload_pages +
                       costs().copy_time(call.reply_bytes - fuse::out_header_bytes));

@@ -52,13 +52,24 @@ class Transport {
     /// A descriptor of its own for one more worker of a post.
     virtual Fd clone_fd() = 0;
     virtual void close(Fd fd) = 0;
-    /// The next message: sleeps until there is one. `failed` ends the worker.
+    /// The next message: sleeps until there is one. `failed` ends the worker; so does being killed.
     virtual sim::Task<fuse::Taken> receive(host::Thread& worker, Fd fd) = 0;
     /// The library's own work on a request that came there, unless that is libfuse's.
     virtual std::optional<sim::Time> library_time(Fd) const { return std::nullopt; }
 
     /// The answer; the call may be gone afterwards.
     virtual sim::Task<> reply(host::Thread& worker, Fd fd, Call& call) = 0;
+
+    // --- when the daemon fails
+
+    /// Workers that wait for a message look up: who was killed gets `failed`.
+    virtual void signal_workers() = 0;
+    /// fuse_abort_conn(): all requests end with ECONNABORTED. No worker may serve one any more.
+    virtual void abort() = 0;
+    /// Requests alive and callers at the gate: /sys/fs/fuse/connections/N/waiting.
+    virtual std::uint64_t waiting() const = 0;
+    /// When the oldest unanswered request was created.
+    virtual std::optional<sim::Time> oldest() const = 0;
 
     // --- a run
 

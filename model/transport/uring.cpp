@@ -137,9 +137,12 @@ sim::Task<Taken> Uring::receive(Thread& worker, Fd fd) {
         co_await worker.run(costs().syscall);
         co_await commit(worker, queue);
         co_await do_task_work(worker, queue);
-        while (queue.completions.empty() && connection_.connected()) {
+        while (queue.completions.empty() && connection_.connected() && !worker.killed()) {
             co_await worker.sleep(queue.waiting);
             co_await do_task_work(worker, queue);
+        }
+        if (worker.killed()) {
+            co_return interrupted();
         }
         if (!connection_.connected()) {
             Taken failed;
@@ -160,6 +163,9 @@ sim::Task<Taken> Uring::receive(Thread& worker, Fd fd) {
 }
 
 sim::Task<> Uring::reply(Thread& worker, Fd fd, Call& call) {
+    if (worker.killed()) {
+        co_return;
+    }
     if (fd < first_) {
         co_await DevFuse::reply(worker, fd, call);
         co_return;

@@ -64,6 +64,9 @@ class FileTree {
 
     virtual std::uint64_t cached_pages() const = 0;
 
+    /// The daemon went away under a call of that thread: it has got, or would get, an error.
+    virtual bool lost(const host::Thread&) const { return false; }
+
   protected:
     /// With so many copies of each page.
     static double share_that_fits(const host::PageCache& cache,

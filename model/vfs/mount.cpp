@@ -193,8 +193,14 @@ void Mount::shape(Call& call, Opcode opcode, Inode& inode, std::uint32_t name_le
 sim::Task<> Mount::request(Thread& thread, Call& call) {
     thread.charge(costs().fuse_submit);
     co_await thread.run();
-    co_await dev_.call(thread, call);
+    note(thread, co_await dev_.call(thread, call));
     thread.charge(costs().fuse_resume);
+}
+
+void Mount::note(Thread& thread, std::int32_t error) {
+    if (error == -ECONNABORTED || error == -ENOTCONN) {
+        lost_.insert(&thread);
+    }
 }
 
 sim::Task<> Mount::ask(
@@ -214,7 +220,11 @@ sim::Task<> Mount::send(Thread& thread, Exchange& exchange, void (Mount::*ended)
     };
     exchange.call.on_end_context = &exchange;
     co_await thread.run();
-    co_await dev_.call_background(thread, exchange.call);
+    const std::int32_t error = co_await dev_.call_background(thread, exchange.call);
+    if (error != 0) {
+        note(thread, error);
+        (this->*ended)(exchange);
+    }
 }
 
 sim::Task<> Mount::release(Thread& thread, Opcode opcode, Inode& inode) {

@@ -118,6 +118,10 @@ class Mount final : public FileTree {
 
     std::uint64_t cached_pages() const override;
 
+    bool lost(const host::Thread& thread) const override {
+        return !lost_.empty() && lost_.count(&thread) > 0;
+    }
+
     // --- calls by paths (mount_paths.cpp)
 
     Inode& add_symlink(Inode& directory, Name name);
@@ -192,6 +196,7 @@ class Mount final : public FileTree {
     /// Sends RELEASE or RELEASEDIR, for which nobody waits.
     sim::Task<> release(host::Thread& thread, fuse::Opcode opcode, Inode& inode);
     sim::Task<> request(host::Thread& thread, transport::Call& call);
+    void note(host::Thread& thread, std::int32_t error);
     /// Hands a request over; `ended` is told of its end, in the daemon's context.
     sim::Task<> send(host::Thread& thread, Exchange& exchange, void (Mount::*ended)(Exchange&));
     void shape(transport::Call& call, fuse::Opcode opcode, Inode& inode, std::uint32_t name_length);
@@ -292,7 +297,8 @@ class Mount final : public FileTree {
     transport::Transport& dev_;
     const fuse::KernelBehaviour& kernel_;
     MountSettings settings_;
-    std::set<fuse::Opcode> refused_;  ///< answered by ENOSYS, and never sent again
+    std::set<const host::Thread*> lost_;  // whose requests ended with the connection
+    std::set<fuse::Opcode> refused_;      ///< answered by ENOSYS, and never sent again
     Backing* backing_;
     lower::Ext4* disk_;  // what the daemon's files lie on; null: memory
     std::vector<std::unique_ptr<Inode>> inodes_;

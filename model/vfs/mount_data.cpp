@@ -228,11 +228,16 @@ sim::Task<> Mount::transfer(Thread& thread,
         }
         thread.charge(costs().fuse_submit);
         co_await thread.run();
-        co_await dev_.call_background(thread, call);
+        if (const std::int32_t error = co_await dev_.call_background(thread, call); error != 0) {
+            note(thread, error);
+            give_back(exchange);
+            continue;
+        }
         sent.push_back(&exchange);
     }
     for (Exchange* exchange : sent) {
         co_await dev_.wait_for(thread, exchange->call);
+        note(thread, exchange->call.error);
         thread.charge(costs().fuse_resume + times(page.resume, exchange->call.payload_pages));
         give_back(*exchange);
     }

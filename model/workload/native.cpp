@@ -121,6 +121,10 @@ sim::Task<> Native::live(Worker& worker) {
         }
         co_await thread.run();
         co_await perform(worker, step, config_.rate ? began : now());
+        if (mount_.lost(thread)) {
+            ++failed_;
+            break;
+        }
         ++worker.steps;
         if (stands_still(worker)) {
             co_await cpu_.engine().delay(Time());
@@ -163,11 +167,11 @@ sim::Task<> Native::perform(Worker& worker, const Step& step, Time began) {
     switch (step.op) {
         case Op::stat:
             co_await mount_.stat(thread, *worker.directory, {Name::Family::file, step.file});
-            count(call, began);
+            count(worker, call, began);
             break;
         case Op::stat_missing:
             co_await mount_.stat(thread, *worker.directory, {Name::Family::missing, step.number});
-            count(call, began);
+            count(worker, call, began);
             break;
         case Op::open:
         case Op::create: {
@@ -182,37 +186,37 @@ sim::Task<> Native::perform(Worker& worker, const Step& step, Time began) {
                 co_await mount_.create(
                     thread, *worker.directory, {Name::Family::fresh, step.number}, file);
             }
-            count(call, began);
+            count(worker, call, began);
             began = now();
             co_await mount_.close(thread, file);
-            count(close_call, began);
+            count(worker, close_call, began);
             break;
         }
         case Op::unlink:
             co_await mount_.unlink(thread, *worker.directory, {Name::Family::fresh, step.number});
-            count(call, began);
+            count(worker, call, began);
             break;
         case Op::readdir:
             co_await mount_.list(thread, *worker.directory);
-            count(call, began);
+            count(worker, call, began);
             break;
         case Op::read:
             co_await mount_.read(thread, worker.files[step.file], step.offset, step.size);
-            count(call, began, step.size);
+            count(worker, call, began, step.size);
             break;
         case Op::write:
             co_await mount_.write(thread, worker.files[step.file], step.offset, step.size);
-            count(call, began, step.size);
+            count(worker, call, began, step.size);
             break;
         case Op::fsync:
             co_await mount_.fsync(thread, worker.files[step.file]);
-            count(call, began);
+            count(worker, call, began);
             break;
     }
 }
 
-void Native::count(std::size_t call, Time began, std::uint64_t bytes) {
-    if (!in_window()) {
+void Native::count(const Worker& worker, std::size_t call, Time began, std::uint64_t bytes) {
+    if (!in_window() || mount_.lost(*worker.thread)) {
         return;
     }
     ++calls_[call].count;

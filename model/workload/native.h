@@ -57,6 +57,9 @@ class Native {
 
     sim::Time cpu_time(host::Work work) const;
 
+    /// Calls that failed since the daemon had gone. Each was the last of its thread.
+    std::uint64_t failed() const { return failed_; }
+
   private:
     struct Worker;
     static constexpr std::size_t close_call = 9;  // after the last Op
@@ -67,7 +70,7 @@ class Native {
     /// The thread's calls take no time, and it has to give its stack back now.
     bool stands_still(Worker& worker) const;
     sim::Task<> perform(Worker& worker, const Step& step, sim::Time began);
-    void count(std::size_t call, sim::Time began, std::uint64_t bytes = 0);
+    void count(const Worker& worker, std::size_t call, sim::Time began, std::uint64_t bytes = 0);
     bool in_window() const;
     bool over(const Worker& worker) const;
 
@@ -81,6 +84,7 @@ class Native {
     std::vector<std::unique_ptr<Worker>> workers_;
     std::array<CallStatistics, close_call + 1> calls_;
     std::uint64_t steps_ = 0;
+    std::uint64_t failed_ = 0;
     std::uint64_t done_ = 0;  // steps of the whole run, for the progress
     sim::Time window_begin_;
     sim::Time last_end_;

@@ -113,6 +113,9 @@ class Load::Thread {
 
     const std::string& failure() const { return failure_; }
 
+    /// When its call failed since the daemon had gone, on CLOCK_MONOTONIC; 0: never.
+    std::int64_t lost_at() const { return lost_at_; }
+
     std::uint64_t steps() const { return progress_.load(std::memory_order_relaxed); }
 
   private:
@@ -189,7 +192,14 @@ class Load::Thread {
     void list(std::int64_t began);
     void transfer(const Step& step, std::int64_t began);
 
-    [[noreturn]] static void fail(const std::string& what) {
+    /// The daemon has gone.
+    struct Lost {};
+
+    [[noreturn]] void fail(const std::string& what) const {
+        const bool gone = errno == ENOTCONN || errno == ECONNABORTED || errno == EIO;
+        if (control_.daemon_may_go && gone) {
+            throw Lost();
+        }
         throw std::runtime_error(fmt::format("{}: {}", what, std::strerror(errno)));
     }
 
@@ -200,6 +210,7 @@ class Load::Thread {
     workload::OperationStream stream_;
     std::thread thread_;
     std::string failure_;
+    std::int64_t lost_at_ = 0;
 
     int directory_ = -1;
     std::vector<int> files_;
@@ -365,7 +376,12 @@ bool Load::Thread::work(std::int64_t until, bool counted) {
         return false;
     }
     calls_.clear();
-    perform(step, workload_.rate ? due : now);
+    try {
+        perform(step, workload_.rate ? due : now);
+    } catch (const Lost&) {
+        lost_at_ = now_ns();
+        return false;
+    }
     if (counted || in_window(finished_)) {
         stretches_.add_step(step.op, step.size, calls_);
         stretches_.go_on(finished_);
@@ -523,6 +539,11 @@ Load::Load(const system::Scenario& scenario,
     control_.root = std::move(root);
     control_.operations = operations;
     control_.stop = stop;
+    control_.daemon_may_go =
+        scenario.mount.request_timeout ||
+        std::any_of(scenario.faults.begin(), scenario.faults.end(), [](const auto& fault) {
+            return fault.kind == system::FaultConfig::Kind::crash;
+        });
     const unsigned threads = scenario.workload.threads;
     pthread_barrier_init(&control_.barrier, nullptr, threads + 1);
     for (unsigned i = 0; i < threads; ++i) {
@@ -614,6 +635,12 @@ Done Load::results() {
         }
         all.kept.merge(thread->stretches().kept());
         span_ns += thread->stretches().span_ns();
+        if (thread->lost_at() > 0) {
+            const double at_s =
+                static_cast<double>(thread->lost_at() - control_.window_begin) * 1e-9;
+            all.first_failed_s = all.failed == 0 ? at_s : std::min(all.first_failed_s, at_s);
+            ++all.failed;
+        }
         all.user_s += thread->user_s();
         all.system_s += thread->system_s();
     }

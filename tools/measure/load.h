@@ -29,6 +29,8 @@ struct Done {
     double kept_share = 0;  ///< of the time in which caches were not dropped
     double user_s = 0;      ///< on cores, of all threads, in the whole window
     double system_s = 0;
+    std::uint64_t failed = 0;   ///< threads that ended since the daemon had gone
+    double first_failed_s = 0;  ///< when the first of them did, in the window
 };
 
 /// What a thread computes for one step beside its calls, in nanoseconds: which step, names, clock
@@ -65,6 +67,9 @@ class Load {
     /// Waits for the end of the window. Files stay open.
     void finish();
 
+    /// On CLOCK_MONOTONIC; after warm_up().
+    std::int64_t window_begin_ns() const { return control_.window_begin; }
+
     /// Share of the window that has passed, from 0 to 1.
     double progress() const;
 
@@ -84,6 +89,7 @@ class Load {
         std::atomic<std::int64_t> until{0};
         std::atomic<std::int64_t> window_begin{0};
         std::atomic<bool> failed{false};
+        bool daemon_may_go = false;  ///< a thread ends at its first call without a daemon
         const std::atomic<bool>* stop = nullptr;
         pthread_barrier_t barrier{};
         std::mutex mutex;

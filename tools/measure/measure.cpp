@@ -1,5 +1,6 @@
 #include "measure.h"
 
+#include "faults.h"
 #include "files.h"
 #include "load.h"
 #include "mounts.h"
@@ -164,7 +165,7 @@ class Lower {
         const LowerConfig& lower = scenario.lower;
         const bool tmpfs = lower.filesystem == LowerConfig::Kind::tmpfs;
         if (lower.directory.empty() && tmpfs) {
-            tmpfs_ = std::make_unique<real::Tmpfs>(base / "lower", "size=90%");
+            tmpfs_ = std::make_unique<real::KernelMount>(base / "lower", "tmpfs", "size=90%");
             path_ = base / "lower";
             return;
         }
@@ -185,7 +186,7 @@ class Lower {
     const std::filesystem::path& path() const { return path_; }
 
   private:
-    std::unique_ptr<real::Tmpfs> tmpfs_;
+    std::unique_ptr<real::KernelMount> tmpfs_;
     std::unique_ptr<TemporaryFolder> folder_;
     std::filesystem::path path_;
 };
@@ -219,6 +220,41 @@ Seconds cpu_of(pid_t process) {
     out.system = all - out.user;
     return out;
 }
+
+/// What new mounts of this machine get as long as this object lives.
+class RequestTimeout {
+  public:
+    explicit RequestTimeout(const std::optional<sim::Time>& timeout) {
+        if (timeout) {
+            former_ = first_word(path);
+            set(fmt::format("{}", static_cast<std::uint64_t>(timeout->seconds())));
+        }
+    }
+
+    ~RequestTimeout() {
+        if (!former_.empty()) {
+            std::ofstream(path) << former_;
+        }
+    }
+
+    RequestTimeout(const RequestTimeout&) = delete;
+    RequestTimeout& operator=(const RequestTimeout&) = delete;
+
+  private:
+    static constexpr const char* path = "/proc/sys/fs/fuse/default_request_timeout";
+
+    static void set(const std::string& seconds) {
+        std::ofstream file(path);
+        file << seconds;
+        file.close();
+        if (!file) {
+            throw Unavailable(std::string(path) +
+                              " cannot be written, which mount.request_timeout needs (Linux 6.15)");
+        }
+    }
+
+    std::string former_;
+};
 
 /// One mount with its files laid out, and what is done on it.
 class World {
@@ -297,6 +333,7 @@ class Measurement {
         keep_away();
         const real::PrivateMounts mounts({prepared_.daemon, prepared_.scenario.lower.directory});
         base_ = mounts.directory();
+        const real::KernelMount control(base_ / "connections", "fusectl");
         for (unsigned i = 0; i < repeats_ && !stopped(); ++i) {
             run_repeat(i);
         }
@@ -304,7 +341,11 @@ class Measurement {
             throw Unavailable("interrupted before anything was measured");
         }
         if (options_.requests && !out_.partial && !stopped()) {
-            run_recorded();
+            if (may_fail()) {
+                out_.warnings.emplace_back("requests are not recorded where something goes wrong");
+            } else {
+                run_recorded();
+            }
         }
         out_.partial = out_.partial || stopped();
         conclude();
@@ -312,6 +353,10 @@ class Measurement {
     }
 
   private:
+    bool may_fail() const {
+        return !prepared_.scenario.faults.empty() || prepared_.scenario.mount.request_timeout;
+    }
+
     bool stopped() const { return options_.stop != nullptr && *options_.stop; }
 
     /// Leaves the cores of daemon and workload to these, where there are others.
@@ -349,7 +394,7 @@ class Measurement {
     void await(Load& load, World& world, unsigned pass) const {
         while (!load.wait(100ms)) {
             show_progress(pass, load.progress());
-            if (world.mount().ended()) {
+            if (!may_fail() && world.mount().ended()) {
                 throw std::runtime_error("the daemon has ended");
             }
         }
@@ -358,6 +403,7 @@ class Measurement {
 
     void run_repeat(unsigned number) {
         const Scenario& scenario = prepared_.scenario;
+        const RequestTimeout timeout(scenario.mount.request_timeout);
         World world(prepared_, base_, [this] { return stopped(); });
         learn_limits(world);
         Load load(scenario,
@@ -370,13 +416,29 @@ class Measurement {
         load.warm_up();
         const Seconds before = cpu_of(world.mount().pid());
         load.go_on();
+        std::optional<FaultInjector> faults;
+        if (may_fail()) {
+            faults.emplace(scenario,
+                           world.mount().pid(),
+                           control_of(world),
+                           spare_core_,
+                           load.window_begin_ns());
+        }
         await(load, world, number);
         const Seconds after = cpu_of(world.mount().pid());
         const Done done = load.results();
+        std::vector<report::Fault> failures;
+        if (faults) {
+            failures = faults->stop(done.failed, done.first_failed_s);
+        }
         const bool cut = stopped();
         const bool some = done.window_s > 0 && done.kept.steps > 0;
         if (some || (options_.full_pace_ns && !cut)) {
-            add_repeat(done, {after.user - before.user, after.system - before.system});
+            // A daemon that is gone does not tell how long it has run.
+            add_repeat(done,
+                       {std::max(0.0, after.user - before.user),
+                        std::max(0.0, after.system - before.system)});
+            out_.repeats.back().faults = std::move(failures);
             out_.partial = out_.partial || cut;
         } else if (!cut) {
             throw Unavailable("not one operation ended within the window; set run.duration");
@@ -460,12 +522,16 @@ class Measurement {
             std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::llround(each))));
     }
 
+    /// The files of the world's connection.
+    std::filesystem::path control_of(World& world) const {
+        return base_ / "connections" / std::to_string(minor(world.mount().device()));
+    }
+
     /// What kernel and library chose where the scenario leaves it open.
     void learn_limits(World& world) {
-        const std::string folder =
-            fmt::format("/sys/fs/fuse/connections/{}/", minor(world.mount().device()));
+        const std::filesystem::path folder = control_of(world);
         const auto learn = [&folder](const char* name, std::optional<unsigned>& setting) {
-            const std::string text = first_word(folder + name);
+            const std::string text = first_word(folder / name);
             if (!setting && !text.empty()) {
                 setting = static_cast<unsigned>(std::stoul(text));
             }
@@ -511,6 +577,11 @@ class Measurement {
             }
         }
         add_intervals();
+        std::vector<std::vector<report::Fault>> faults;
+        for (const Repeat& repeat : out_.repeats) {
+            faults.push_back(repeat.faults);
+        }
+        result.faults = report::pooled_faults(faults);
     }
 
     void add_intervals() {

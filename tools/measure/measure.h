@@ -41,6 +41,7 @@ struct Repeat {
     double write_bytes_per_s = 0;
     report::Cpu cpu;
     report::Named<report::Operation> operations;
+    std::vector<report::Fault> faults;
 };
 
 struct Measured {

@@ -81,14 +81,15 @@ PrivateMounts::~PrivateMounts() {
     close(former_directory_);
 }
 
-Tmpfs::Tmpfs(std::filesystem::path point, const std::string& options) : point_(std::move(point)) {
+KernelMount::KernelMount(std::filesystem::path point, const char* type, const std::string& options)
+    : point_(std::move(point)) {
     std::filesystem::create_directories(point_);
-    if (mount("fusesim", point_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
-        fail("a tmpfs on " + point_.string());
+    if (mount("fusesim", point_.c_str(), type, MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+        fail(std::string("a ") + type + " on " + point_.string());
     }
 }
 
-Tmpfs::~Tmpfs() {
+KernelMount::~KernelMount() {
     umount2(point_.c_str(), MNT_DETACH);
     std::error_code none;
     std::filesystem::remove(point_, none);

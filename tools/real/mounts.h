@@ -31,13 +31,15 @@ class PrivateMounts {
     int former_directory_ = -1;
 };
 
-/// A tmpfs that is mounted while this object lives.
-class Tmpfs {
+/// A file system of the kernel's own, such as tmpfs, that is mounted while this object lives.
+class KernelMount {
   public:
-    Tmpfs(std::filesystem::path point, const std::string& options);
-    ~Tmpfs();
-    Tmpfs(const Tmpfs&) = delete;
-    Tmpfs& operator=(const Tmpfs&) = delete;
+    KernelMount(std::filesystem::path point, const char* type, const std::string& options = "");
+    ~KernelMount();
+    KernelMount(const KernelMount&) = delete;
+    KernelMount& operator=(const KernelMount&) = delete;
+
+    const std::filesystem::path& point() const { return point_; }
 
   private:
     std::filesystem::path point_;

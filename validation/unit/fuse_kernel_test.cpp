@@ -63,6 +63,8 @@ TEST_CASE("versions differ where the kernels do", "[unit]") {
     CHECK_FALSE(at("5.4").getattr_after_read);
     CHECK_FALSE(at("6.12").io_uring);
     CHECK(at("6.14").io_uring);
+    CHECK_FALSE(at("6.14").request_timeout);
+    CHECK(at("6.17").request_timeout);
     CHECK_FALSE(at("6.8").passthrough);
     CHECK(at("6.12").passthrough);
     CHECK(at("6.8").send_tracepoint == SendTracepoint::absent);
