@@ -113,6 +113,7 @@ sim::Task<> Thread::sleep_for(Time span) {
         nap_ = &nap;
         co_await nap;
         nap_ = nullptr;
+        by_timer_ = true;
     }
     co_await come_back();
 }
@@ -274,7 +275,9 @@ void Core::give(Thread& thread) {
     current_ = &thread;
     thread.core_ = this;
     thread.state_ = Thread::State::running;
-    thread.debt_ += cpu_.draw_by_idle(cpu_.idle_exit_, now - idle_since_);
+    const bool by_timer = std::exchange(thread.by_timer_, false);
+    thread.debt_ +=
+        cpu_.draw_by_idle(by_timer ? cpu_.idle_exit_timer_ : cpu_.idle_exit_, now - idle_since_);
     thread.debt_ += cpu_.cold_start(now - idle_since_) + cpu_.costs().cold_path;
     thread.slept_ = false;  // going to sleep and coming back is part of what was measured
     busy_.set(now, 1);
@@ -287,6 +290,7 @@ void Core::give(Thread& thread) {
 void Core::enqueue(Thread& thread, bool may_preempt, Time later) {
     thread.core_ = this;
     thread.state_ = Thread::State::runnable;
+    thread.by_timer_ = false;
     ++load_;
     enqueue_fair(thread);
     make_way_ = make_way_ || current_->spinning_ || (may_preempt && preempts(thread));
@@ -470,6 +474,8 @@ Cpu::Cpu(sim::Engine& engine, const HostProfile& profile, std::uint64_t seed)
         throw std::invalid_argument("a host needs at least one core and one idle_exit row");
     }
     idle_exit_ = by_idle(profile.costs.idle_exit);
+    idle_exit_timer_ =
+        profile.costs.idle_exit_timer.empty() ? idle_exit_ : by_idle(profile.costs.idle_exit_timer);
     wake_cross_core_ = by_idle(profile.costs.wake_cross_core_by_idle);
     double per_s = 0;
     for (const Interruption& kind : profile.interruptions) {

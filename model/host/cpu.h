@@ -142,6 +142,7 @@ class Thread final : private sim::Waiter, private FairEntity {
     bool stopped_ = false;
     bool wants_core_ = false;  // once it is no longer stopped
     bool killed_ = false;
+    bool by_timer_ = false;              // what wakes it now
     sim::Engine::Delay* nap_ = nullptr;  // sleep_for()
 };
 
@@ -255,6 +256,7 @@ class Cpu {
     std::vector<std::unique_ptr<Core>> cores_;
     // By how long the core had idled.
     std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_;
+    std::vector<std::pair<sim::Time, sim::Distribution>> idle_exit_timer_;
     std::vector<std::pair<sim::Time, sim::Distribution>> wake_cross_core_;
     sim::Time between_interruptions_;  // of any kind on one core, mean; zero: there are none
     sim::Random random_;

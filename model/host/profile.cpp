@@ -103,6 +103,13 @@ constexpr Cost<VfsCosts> vfs_costs[] = {
     {"readdir_entry", &VfsCosts::readdir_entry, "... per entry"},
     {"readdirplus_entry", &VfsCosts::readdirplus_entry, "... per entry of a READDIRPLUS"},
     {"fsync", &VfsCosts::fsync, "fsync(2) of a clean file: FSYNC"},
+    {"reclaim",
+     &VfsCosts::reclaim,
+     "an unused inode and its name are given up, a FORGET is queued"},
+    {"passthrough_read",
+     &VfsCosts::passthrough_read,
+     "pread(2) below the daemon, beyond that of the file below"},
+    {"passthrough_write", &VfsCosts::passthrough_write, "pwrite(2) likewise"},
 };
 
 constexpr Cost<LibraryCosts> library_costs[] = {
@@ -251,6 +258,11 @@ void bind(config::Map& map, Costs& c) {
                 c.idle_exit,
                 "from a wake-up to the woken thread running, by idle time of its core");
     rising(map, "idle_exit", c.idle_exit);
+    map.section(
+        "idle_exit_timer",
+        c.idle_exit_timer,
+        "from the time that a timer was set to, to the thread running; idle_exit if absent");
+    rising(map, "idle_exit_timer", c.idle_exit_timer);
     map.section("wake_cross_core_by_idle",
                 c.wake_cross_core_by_idle,
                 "wake_cross_core by idle time of the woken core");

@@ -53,6 +53,9 @@ struct VfsCosts {
     sim::Time readdir_entry;      ///< ... per entry
     sim::Time readdirplus_entry;  ///< ... per entry of a READDIRPLUS
     sim::Time fsync;              ///< FSYNC of a clean file
+    sim::Time reclaim;            ///< of an unused inode with its name: its FORGET is queued
+    sim::Time passthrough_read;   ///< pread() below the daemon, beyond that of the file below
+    sim::Time passthrough_write;  ///< pwrite() likewise
 };
 
 /// What the library and a null file system compute for each kind of request, in user mode.
@@ -119,14 +122,15 @@ struct UringCosts {
 /// What operations of kernel and library cost on one machine. Measured by `fusesim calibrate`, or
 /// taken from a published figure with its source; no number of one machine stands in code.
 struct Costs {
-    sim::Time syscall;                ///< entry and exit of an empty call
-    sim::Time context_switch;         ///< from one process to another on one core
-    sim::Time context_switch_thread;  ///< ... within one address space
-    sim::Time block;                  ///< extra of going to sleep and coming back
-    sim::Time wake_same_core;         ///< what waking costs the waker, wakee on its own core
-    sim::Time wake_cross_core;        ///< ... on another core
-    sim::Time thread_create;          ///< pthread_create() of a new worker, for its caller
-    std::vector<IdleExit> idle_exit;  ///< by idle time, rising
+    sim::Time syscall;                      ///< entry and exit of an empty call
+    sim::Time context_switch;               ///< from one process to another on one core
+    sim::Time context_switch_thread;        ///< ... within one address space
+    sim::Time block;                        ///< extra of going to sleep and coming back
+    sim::Time wake_same_core;               ///< what waking costs the waker, wakee on its own core
+    sim::Time wake_cross_core;              ///< ... on another core
+    sim::Time thread_create;                ///< pthread_create() of a new worker, for its caller
+    std::vector<IdleExit> idle_exit;        ///< by idle time, rising
+    std::vector<IdleExit> idle_exit_timer;  ///< of what a timer wakes; empty: the same
     std::vector<IdleExit> wake_cross_core_by_idle;  ///< the waker's cost by idle time; may be empty
     std::vector<IdleCost> cold_start;  ///< extra of the first work on a core that had idled
     std::vector<SizeCost> copy;        ///< kernel copy from or to user memory, by size, rising

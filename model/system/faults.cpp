@@ -16,26 +16,38 @@ const Time check_interval = Time::from_seconds(15);
 }  // namespace
 
 const char* fault_name(FaultConfig::Kind kind) {
-    return kind == FaultConfig::Kind::stall ? "stall" : "crash";
+    switch (kind) {
+        case FaultConfig::Kind::stall:
+            return "stall";
+        case FaultConfig::Kind::crash:
+            return "crash";
+        case FaultConfig::Kind::reclaim:
+            return "reclaim";
+    }
+    return "";
 }
 
 Faults::Faults(sim::Engine& engine,
                transport::Transport& transport,
                daemon::Session& session,
+               vfs::FileTree& mount,
                const Scenario& scenario)
     : engine_(engine),
       transport_(transport),
       session_(session),
+      mount_(mount),
+      reclaimer_(transport.cpu(), "reclaim", host::Group::kernel),
       window_(scenario.run.warm_up),
       timeout_(scenario.mount.request_timeout),
       next_check_(check_interval) {
     for (const FaultConfig& fault : scenario.faults) {
         const Time at = window_ + fault.at;
         if (fault.lasts) {
-            signals_.push_back({at, Signal::Kind::stop});
-            signals_.push_back({at + *fault.lasts, Signal::Kind::go_on});
+            events_.push_back({at, Event::Kind::stop});
+            events_.push_back({at + *fault.lasts, Event::Kind::go_on});
         } else {
-            signals_.push_back({at, Signal::Kind::kill});
+            const bool kills = fault.kind == FaultConfig::Kind::crash;
+            events_.push_back({at, kills ? Event::Kind::kill : Event::Kind::reclaim});
         }
         watches_.emplace_back(fault_name(fault.kind),
                               fault.at.seconds(),
@@ -49,8 +61,8 @@ Faults::Faults(sim::Engine& engine,
 
 void Faults::plan() {
     Time next = next_sample_;
-    if (next_signal_ < signals_.size()) {
-        next = std::min(next, signals_[next_signal_].at);
+    if (next_event_ < events_.size()) {
+        next = std::min(next, events_[next_event_].at);
     }
     if (timeout_) {
         next = std::min(next, next_check_);
@@ -60,19 +72,8 @@ void Faults::plan() {
 
 void Faults::fire() {
     const Time now = engine_.now();
-    if (next_signal_ < signals_.size() && signals_[next_signal_].at <= now) {
-        switch (signals_[next_signal_++].kind) {
-            case Signal::Kind::stop:
-                session_.stop();
-                break;
-            case Signal::Kind::go_on:
-                session_.go_on();
-                break;
-            case Signal::Kind::kill:
-                session_.kill();
-                killed_ = true;
-                break;
-        }
+    if (next_event_ < events_.size() && events_[next_event_].at <= now) {
+        happen(events_[next_event_++].kind);
     }
     if (timeout_ && next_check_ <= now) {
         next_check_ += check_interval;
@@ -85,6 +86,30 @@ void Faults::fire() {
         }
     }
     plan();
+}
+
+void Faults::happen(Event::Kind kind) {
+    switch (kind) {
+        case Event::Kind::stop:
+            session_.stop();
+            break;
+        case Event::Kind::go_on:
+            session_.go_on();
+            break;
+        case Event::Kind::kill:
+            session_.kill();
+            killed_ = true;
+            break;
+        case Event::Kind::reclaim:
+            engine_.spawn("reclaim", reclaim(), sim::Role::server);
+            break;
+    }
+}
+
+sim::Task<> Faults::reclaim() {
+    co_await reclaimer_.run();
+    co_await mount_.reclaim(reclaimer_);
+    reclaimer_.exit();
 }
 
 // fuse_check_timeout(). Simplified: the daemon ends with its connection.

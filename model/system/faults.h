@@ -5,6 +5,7 @@
 #include "sim/engine.h"
 #include "system/scenario.h"
 #include "transport/transport.h"
+#include "vfs/file_tree.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,7 @@ class Faults final : private sim::Timer {
     Faults(sim::Engine& engine,
            transport::Transport& transport,
            daemon::Session& session,
+           vfs::FileTree& mount,
            const Scenario& scenario);
 
     /// The workload is over: nothing happens any more.
@@ -31,15 +33,16 @@ class Faults final : private sim::Timer {
     std::vector<report::Fault> results(std::uint64_t failed_operations) const;
 
   private:
-    /// A signal that is due.
-    struct Signal {
-        enum class Kind { stop, go_on, kill };
+    struct Event {
+        enum class Kind { stop, go_on, kill, reclaim };
 
         sim::Time at;
         Kind kind = Kind::stop;
     };
 
     void fire() override;
+    void happen(Event::Kind kind);
+    sim::Task<> reclaim();
     void look_for_late_requests();
     void plan();
     double window_s(sim::Time at) const { return (at - window_).seconds(); }
@@ -47,9 +50,11 @@ class Faults final : private sim::Timer {
     sim::Engine& engine_;
     transport::Transport& transport_;
     daemon::Session& session_;
+    vfs::FileTree& mount_;
+    host::Thread reclaimer_;
     sim::Time window_;  ///< when it begins
-    std::vector<Signal> signals_;
-    std::size_t next_signal_ = 0;
+    std::vector<Event> events_;
+    std::size_t next_event_ = 0;
     sim::Time next_sample_;
     std::optional<sim::Time> timeout_;
     sim::Time next_check_;

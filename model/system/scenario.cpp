@@ -268,14 +268,15 @@ void bind(config::Map& map, FaultConfig& fault) {
     using Kind = FaultConfig::Kind;
     map.field("kind",
               fault.kind,
-              {{"stall", Kind::stall}, {"crash", Kind::crash}},
+              {{"stall", Kind::stall}, {"crash", Kind::crash}, {"reclaim", Kind::reclaim}},
               "stall: the daemon is stopped for a while (SIGSTOP, SIGCONT); crash: it is killed "
-              "(SIGKILL), and the connection aborted");
+              "(SIGKILL), and the connection aborted; reclaim: memory is short, and the kernel "
+              "gives up names and files that nobody uses: FORGETs");
     map.field("at", fault.at, sim::Time(), 86'400_s, "when, after the warm-up");
     map.field("for", fault.lasts, 1_us, 86'400_s, "how long a stall lasts");
     map.check((fault.kind == Kind::stall) == fault.lasts.has_value(),
               "for",
-              fault.lasts ? "is not for a crash" : "is missing: how long does the stall last?");
+              fault.lasts ? "is for a stall only" : "is missing: how long does the stall last?");
 }
 
 void bind(config::Map& map, Scenario& scenario) {

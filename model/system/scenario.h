@@ -81,7 +81,7 @@ struct DaemonConfig {
 
 /// Something that goes wrong while the scenario runs.
 struct FaultConfig {
-    enum class Kind { stall, crash };
+    enum class Kind { stall, crash, reclaim };
 
     Kind kind = Kind::stall;
     sim::Time at;                    ///< after the warm-up

@@ -62,7 +62,14 @@ class FileTree {
     /// posix_fadvise(POSIX_FADV_DONTNEED) of the whole file.
     virtual sim::Task<> drop_cache(host::Thread& thread, File& file) = 0;
 
+    /// Memory is short, as after `echo 2 > /proc/sys/vm/drop_caches`: the kernel gives up all it
+    /// knows of files that nobody has open. Simplified: but for directories, and for files whose
+    /// pages are dirty or on their way.
+    virtual sim::Task<> reclaim(host::Thread&) { co_return; }
+
     virtual std::uint64_t cached_pages() const = 0;
+    /// Files and directories that a daemon remembers for the kernel.
+    virtual std::uint64_t cached_inodes() const { return 0; }
 
     /// The daemon went away under a call of that thread: it has got, or would get, an error.
     virtual bool lost(const host::Thread&) const { return false; }

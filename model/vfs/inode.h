@@ -134,7 +134,7 @@ struct Inode {
     host::RwLock lookup_lock;  ///< fi->mutex, without FUSE_PARALLEL_DIROPS
 
     // A directory.
-    std::unordered_map<std::uint64_t, Entry> entries;  // by key of the name; never iterated
+    std::unordered_map<std::uint64_t, Entry> entries;  // by key of the name, in no order
     std::uint64_t names_bytes = 0;                     ///< of all names that exist
     std::uint64_t names = 0;
     bool advise_readdirplus = false;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <utility>
 
 namespace fusesim::vfs {
 
@@ -153,6 +154,33 @@ void Mount::evict_if_unused(Inode& inode) {
     if (settings_.reuse_inodes && inode.writing_back == 0 && inode.fetches.empty()) {
         retired_.push_back(&inode);
     }
+}
+
+sim::Task<> Mount::reclaim(Thread& thread) {
+    for (const auto& inode : inodes_) {
+        const bool busy = inode->directory || inode->opens > 0 || inode->writing_back > 0 ||
+                          !inode->dirty.empty() || !inode->fetches.empty();
+        if (busy || inode->nlookup == 0) {
+            continue;
+        }
+        inode->cached.clear();
+        inode->markers.clear();
+        inode->partial.clear();
+        inode->attributes_until = inode->permissions_until = Time();
+        dev_.forget(inode->nodeid, std::exchange(inode->nlookup, 0));
+        co_await thread.run(costs().vfs.reclaim);
+    }
+    for (const auto& inode : inodes_) {
+        for (auto& [key, entry] : inode->entries) {  // in any order
+            const bool kept = entry.inode != nullptr && entry.inode->nlookup > 0;
+            entry.cached = entry.cached && kept;
+        }
+    }
+}
+
+std::uint64_t Mount::cached_inodes() const {
+    return static_cast<std::uint64_t>(std::count_if(
+        inodes_.begin(), inodes_.end(), [](const auto& inode) { return inode->nlookup > 0; }));
 }
 
 std::uint64_t Mount::cached_pages() const {

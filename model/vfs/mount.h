@@ -116,7 +116,10 @@ class Mount final : public FileTree {
     sim::Task<> fsync(host::Thread& thread, File& file) override;
     sim::Task<> drop_cache(host::Thread& thread, File& file) override;
 
+    sim::Task<> reclaim(host::Thread& thread) override;
+
     std::uint64_t cached_pages() const override;
+    std::uint64_t cached_inodes() const override;
 
     bool lost(const host::Thread& thread) const override {
         return !lost_.empty() && lost_.count(&thread) > 0;

@@ -5,6 +5,7 @@
 #include "library.h"
 #include "lower.h"
 #include "null_mount.h"
+#include "passthrough.h"
 #include "ring.h"
 #include "vfs.h"
 #include "wake.h"
@@ -60,6 +61,9 @@ struct Mounts {
         if (!plan.ring.empty()) {
             ring = std::make_unique<RingMount>(plan.ring, directory, core);
         }
+        if (!plan.stack.empty()) {
+            passthrough = std::make_unique<PassthroughMount>(plan.stack, directory, core);
+        }
     }
 
     std::unique_ptr<NullMount> plain;
@@ -69,7 +73,8 @@ struct Mounts {
     std::unique_ptr<NullMount> unstamped;  ///< a batch daemon
     std::unique_ptr<NullMount> idle;       ///< is preempted by every caller it wakes
     std::unique_ptr<VfsMounts> vfs;
-    std::unique_ptr<RingMount> ring;  ///< null: not measured
+    std::unique_ptr<RingMount> ring;                ///< null: not measured
+    std::unique_ptr<PassthroughMount> passthrough;  ///< null: not measured
 };
 
 double copy_of(const Values& values, std::size_t size) {
@@ -255,6 +260,7 @@ void solve_vfs(Values& v, const Times& whole) {
     const double forget = call - wake + v.at("fuse_read") + v.at(library_key + "forget");
     const double missing = request("lookup_missing", false);
     v["vfs cached_lookup"] = whole.at("cached_lookup") - call;
+    v["vfs reclaim"] = whole.at("reclaim");
     v["vfs lookup"] = whole.at("lookup") - request("lookup", true);
     v["vfs lookup_missing"] = whole.at("lookup_missing") - missing;
     v["vfs open"] = whole.at("open") - request("open", true) - unawaited("release");
@@ -488,6 +494,13 @@ void measure_requests(Values& v,
     });
     at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_names(plan.seconds / 2)); });
     at_pace(v, [&](Values& out) { put(out, mounts.vfs->time_cache(plan.seconds / 2)); });
+    if (mounts.passthrough != nullptr) {
+        at_pace(v, [&](Values& out) {
+            for (const auto& [name, time] : mounts.passthrough->measure(plan.seconds)) {
+                out["vfs " + name] = time;
+            }
+        });
+    }
     at_pace(v, [&](Values& out) {
         const auto rows = mounts.vfs->time_memory(plan.seconds / 2);
         for (const VfsMounts::Reads& row : rows) {
@@ -586,6 +599,7 @@ class IdleCores {
             append(gaps_[i].waker, got.waker);
             append(gaps_[i].cold, got.cold);
             gaps_[i].medians.push_back(median(got.running));
+            append(gaps_[i].timed, measure_timer(from, idle_gaps_ns[i], plan.wake_ups).running);
             gaps_[i].returned.push_back(
                 measure_return(from, to, idle_gaps_ns[i], plan.wake_ups / 4));
         }
@@ -604,6 +618,7 @@ class IdleCores {
                 continue;
             }
             out.waker = tenths(gaps_[i].waker);
+            out.timed = tenths(gaps_[i].timed);
             out.cold = median(gaps_[i].cold);
             out.returned = average(gaps_[i].returned);
             if (idle_gaps_ns[i] >= 10e3 && idle_gaps_ns[i] <= 200e3) {
@@ -621,6 +636,7 @@ class IdleCores {
         std::vector<double> idle;
         std::vector<double> running;
         std::vector<double> waker;
+        std::vector<double> timed;
         std::vector<double> cold;
         std::vector<double> medians;
         std::vector<double> returned;

@@ -26,6 +26,7 @@ using Record =
 struct Plan {
     std::filesystem::path daemon;  ///< the nullfs program
     std::filesystem::path ring;    ///< the uringfs program; empty: io_uring is not measured
+    std::filesystem::path stack;   ///< the stackfs program; empty: passthrough is not measured
     int repeats = 11;              ///< many short ones outvote a neighbour's burst
     double seconds = 0.03;         ///< of one small measurement
     int wake_ups = 40;             ///< for each idle gap and repeat
@@ -43,6 +44,7 @@ struct IdleGap {
     double returned = 0;          ///< share of placements on this idle core; see measure_return
     double mean = 0;              ///< of `running`
     double spread = 0;            ///< of the repeats' medians
+    std::vector<double> timed;    ///< p0, p10 .. p100: from the time a timer was set to, to running
 };
 
 /// One row of the closing check: a sum of parts against what was measured whole.

@@ -43,6 +43,9 @@ class NullMount {
     /// CPU time of the daemon so far.
     double cpu_ns() const;
 
+    /// See real::DaemonMount.
+    void forget_unused() { mount_->forget_unused(); }
+
     /// Forgets what the daemon has logged.
     void clear();
 

@@ -197,6 +197,9 @@ constexpr Line vfs_lines[] = {
     {"readdir_entry", "  per entry"},
     {"readdirplus_entry", "  per entry of a READDIRPLUS, known already"},
     {"fsync", "fsync of a clean file: FSYNC"},
+    {"reclaim", "an unused inode and its name are given up: FORGET queued"},
+    {"passthrough_read", "pread below the daemon, beyond the file's own"},
+    {"passthrough_write", "pwrite likewise"},
 };
 
 constexpr Line uring_lines[] = {
@@ -322,6 +325,11 @@ std::string costs_text(const Profile& profile) {
     if (wakes_are_across(profile)) {
         out += "  wake_cross_core_by_idle:\n";
         out += gaps_text(profile, &IdleGap::waker);
+        out +=
+            "  # from the time that a timer was set to, to the thread running, by how long its "
+            "core\n"
+            "  # had idled\n  idle_exit_timer:\n";
+        out += gaps_text(profile, &IdleGap::timed);
         out += "  cold_start:\n";
         for (const IdleGap& gap : profile.idle_exit) {
             out += fmt::format(

@@ -24,7 +24,7 @@ class VfsMounts {
 
     /// Whole calls that change or ask names: cached_lookup, lookup, lookup_missing, open, close,
     /// create, unlink, mkdir, rmdir, opendir, closedir; readdir (of nothing), list and list_plus
-    /// (of listed_entries).
+    /// (of listed_entries); reclaim, of one unused inode and its name.
     Times time_names(double seconds) const;
 
     /// Whole calls through the page cache, each of small and of large size: rewrite, write (of

@@ -1,6 +1,7 @@
 #include "commands.h"
 #include "ladder.h"
 #include "mounts.h"
+#include "passthrough.h"
 #include "profile.h"
 #include "requests.h"
 #include "ring.h"
@@ -95,6 +96,9 @@ int calibrate(const CalibrateOptions& options) {
     plan.daemon = find_daemon(options.daemon);
     if (calibrate::RingMount::available()) {
         plan.ring = real::find_daemon("uringfs");
+    }
+    if (calibrate::PassthroughMount::available()) {
+        plan.stack = real::find_daemon("stackfs");
     }
     if (options.exact) {
         plan.exact = true;

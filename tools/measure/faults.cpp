@@ -39,24 +39,34 @@ void sleep_until(std::int64_t at_ns) {
 }  // namespace
 
 FaultInjector::FaultInjector(const system::Scenario& scenario,
-                             pid_t daemon,
+                             real::DaemonMount& mount,
                              const std::filesystem::path& connection,
                              int core,
                              std::int64_t window_begin_ns)
-    : daemon_(daemon),
+    : daemon_(mount.pid()),
       core_(core),
       window_begin_ns_(window_begin_ns),
       times_out_(scenario.mount.request_timeout.has_value()),
       waiting_(connection / "waiting") {
     for (const FaultConfig& fault : scenario.faults) {
         const std::int64_t at = window_begin_ns + fault.at.ns();
+        const auto send_at = [&](std::int64_t when, int signal) {
+            events_.push_back({when, [this, signal] { kill(daemon_, signal); }});
+        };
         std::optional<double> lasts_s;
-        if (fault.lasts) {
-            signals_.push_back({at, SIGSTOP});
-            signals_.push_back({at + fault.lasts->ns(), SIGCONT});
-            lasts_s = fault.lasts->seconds();
-        } else {
-            signals_.push_back({at, SIGKILL});
+        switch (fault.kind) {
+            case FaultConfig::Kind::stall:
+                send_at(at, SIGSTOP);
+                send_at(at + fault.lasts->ns(), SIGCONT);
+                lasts_s = fault.lasts->seconds();
+                break;
+            case FaultConfig::Kind::crash:
+                send_at(at, SIGKILL);
+                kills_ = true;
+                break;
+            case FaultConfig::Kind::reclaim:
+                events_.push_back({at, [&mount] { mount.forget_unused(); }});
+                break;
         }
         watches_.emplace_back(system::fault_name(fault.kind), fault.at.seconds(), lasts_s);
     }
@@ -81,8 +91,7 @@ void FaultInjector::end() {
 std::vector<report::Fault> FaultInjector::stop(std::uint64_t failed_operations,
                                                double first_failed_s) {
     end();
-    const bool killed = !signals_.empty() && signals_.back().signal == SIGKILL;
-    if (times_out_ && failed_operations > 0 && !killed) {
+    if (times_out_ && failed_operations > 0 && !kills_) {
         report::FaultWatch watch("request_timeout", first_failed_s, std::nullopt);
         watch.sample(first_failed_s, 0);
         watches_.push_back(watch);
@@ -102,14 +111,14 @@ void FaultInjector::run() {
     if (core_ >= 0) {
         real::pin(core_);
     }
-    std::size_t next_signal = 0;
+    std::size_t next_event = 0;
     std::int64_t next_sample = now_ns();
     while (!over_) {
-        const bool some = next_signal < signals_.size();
-        sleep_until(some ? std::min(next_sample, signals_[next_signal].at_ns) : next_sample);
+        const bool some = next_event < events_.size();
+        sleep_until(some ? std::min(next_sample, events_[next_event].at_ns) : next_sample);
         const std::int64_t now = now_ns();
-        if (some && signals_[next_signal].at_ns <= now) {
-            kill(daemon_, signals_[next_signal++].signal);
+        if (some && events_[next_event].at_ns <= now) {
+            events_[next_event++].happen();
         }
         if (next_sample <= now) {
             next_sample = now + sample_ns;

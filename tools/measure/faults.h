@@ -1,26 +1,26 @@
 #pragma once
 
+#include "mounts.h"
 #include "report/faults.h"
 #include "system/scenario.h"
-
-#include <sys/types.h>
 
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <thread>
 #include <vector>
 
 namespace fusesim::measure {
 
-/// Sends a daemon the signals that a scenario's faults are, from a thread of its own, and looks
-/// meanwhile how many requests wait. Lets a stopped daemon go on when it ends.
+/// Makes a scenario's faults happen, most of which are signals to the daemon, from a thread of its
+/// own, and looks meanwhile how many requests wait. Lets a stopped daemon go on when it ends.
 class FaultInjector {
   public:
     /// `connection` has the files of the mount's connection in a fusectl; `core`: where the thread
     /// runs, -1: anywhere; `window_begin_ns` on CLOCK_MONOTONIC. Throws std::system_error.
     FaultInjector(const system::Scenario& scenario,
-                  pid_t daemon,
+                  real::DaemonMount& mount,
                   const std::filesystem::path& connection,
                   int core,
                   std::int64_t window_begin_ns);
@@ -33,9 +33,9 @@ class FaultInjector {
     std::vector<report::Fault> stop(std::uint64_t failed_operations, double first_failed_s);
 
   private:
-    struct Signal {
+    struct Event {
         std::int64_t at_ns;
-        int signal;
+        std::function<void()> happen;
     };
 
     void run();
@@ -47,7 +47,8 @@ class FaultInjector {
     std::int64_t window_begin_ns_;
     bool times_out_;
     std::filesystem::path waiting_;
-    std::vector<Signal> signals_;
+    std::vector<Event> events_;
+    bool kills_ = false;
     std::vector<report::FaultWatch> watches_;
     std::atomic<bool> over_{false};
     std::thread thread_;

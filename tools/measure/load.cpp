@@ -61,6 +61,10 @@ std::size_t kind_of(Op op) {
 
 }  // namespace
 
+bool opens_files(const NativeConfig& workload) {
+    return has(workload, {Op::read, Op::write, Op::fsync});
+}
+
 std::string call_name(std::size_t kind) {
     return kind == close_call ? "close" : std::string(to_text(static_cast<Op>(kind)));
 }
@@ -258,7 +262,7 @@ void Load::Thread::open_files() {
         fail(path);
     }
     name_files();
-    if (!has(workload_, {Op::read, Op::write, Op::fsync})) {
+    if (!opens_files(workload_)) {
         return;
     }
     const int access = has(workload_, {Op::write}) ? O_RDWR : O_RDONLY;

@@ -18,6 +18,9 @@
 
 namespace fusesim::measure {
 
+/// Whether each thread has all its files open, all the time.
+bool opens_files(const workload::NativeConfig& workload);
+
 /// The name of a kind in results.
 std::string call_name(std::size_t kind);
 

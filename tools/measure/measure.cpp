@@ -145,8 +145,8 @@ Prepared prepare(const Scenario& given, const config::Document& document, const 
 void allow_open_files(const Scenario& scenario) {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
-    const rlim_t needed =
-        static_cast<rlim_t>(scenario.workload.threads) * (scenario.workload.files.count + 3) + 200;
+    const std::uint64_t files = opens_files(scenario.workload) ? scenario.workload.files.count : 0;
+    const rlim_t needed = static_cast<rlim_t>(scenario.workload.threads) * (files + 3) + 200;
     if (limit.rlim_cur < needed) {
         limit.rlim_cur = std::max(limit.rlim_cur, std::min(needed, limit.rlim_max));
         if (limit.rlim_max < needed) {
@@ -418,11 +418,8 @@ class Measurement {
         load.go_on();
         std::optional<FaultInjector> faults;
         if (may_fail()) {
-            faults.emplace(scenario,
-                           world.mount().pid(),
-                           control_of(world),
-                           spare_core_,
-                           load.window_begin_ns());
+            faults.emplace(
+                scenario, world.mount(), control_of(world), spare_core_, load.window_begin_ns());
         }
         await(load, world, number);
         const Seconds after = cpu_of(world.mount().pid());
