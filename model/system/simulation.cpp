@@ -338,10 +338,13 @@ class Stack {
     /// Null without a device.
     const Storage* storage() const { return storage_.get(); }
 
-    Time application_time(Work work) const {
-        return replay_  ? replay_->cpu_time(work)
-               : calls_ ? calls_->cpu_time(work)
-                        : native_->cpu_time(work);
+    /// What threads computed within the window.
+    report::Cpu spent() const {
+        const report::Cpu all = spent_in_all();
+        return {all.application_s - before_window_.application_s,
+                all.daemon_s - before_window_.daemon_s,
+                all.kernel_s - before_window_.kernel_s,
+                all.daemon_kernel_s - before_window_.daemon_kernel_s};
     }
 
   private:
@@ -358,7 +361,22 @@ class Stack {
         return std::make_unique<vfs::Mount>(*dev_, kernel_, settings, backing_.get(), disk());
     }
 
+    Time application_time(Work work) const {
+        return replay_  ? replay_->cpu_time(work)
+               : calls_ ? calls_->cpu_time(work)
+                        : native_->cpu_time(work);
+    }
+
+    report::Cpu spent_in_all() const {
+        const Time daemon_kernel = session_.cpu_time(Work::kernel);
+        return {application_time(Work::user).seconds(),
+                session_.cpu_time(Work::user).seconds(),
+                (application_time(Work::kernel) + daemon_kernel).seconds(),
+                daemon_kernel.seconds()};
+    }
+
     void begin_window() {
+        before_window_ = spent_in_all();
         const Time now = engine_.now();
         cpu_.begin_window(now);
         dev_->begin_window(now);
@@ -428,6 +446,7 @@ class Stack {
     std::unique_ptr<workload::Native> native_;
     std::unique_ptr<Course> course_;
     std::unique_ptr<Faults> faults_;
+    report::Cpu before_window_;
     bool has_daemon_;
 };
 
@@ -556,12 +575,7 @@ void report_buffers(const Stack& stack, const Scenario& scenario, report::Result
 void report_stations(const Stack& stack, report::Result& result) {
     result.stations = stack.stations(stack.engine().now());
     result.bottleneck = report::busiest(result.stations);
-    const daemon::Session& session = stack.session();
-    result.cpu = report::Cpu{
-        stack.application_time(Work::user).seconds(),
-        session.cpu_time(Work::user).seconds(),
-        (stack.application_time(Work::kernel) + session.cpu_time(Work::kernel)).seconds(),
-        session.cpu_time(Work::kernel).seconds()};
+    result.cpu = stack.spent();
 }
 
 report::Comparison comparison_of(const WorkloadConfig& workload) {

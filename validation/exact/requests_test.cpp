@@ -182,3 +182,20 @@ TEST_CASE("the library takes what its opcode takes, beside service times unless 
         CHECK(processing(beside, "GETATTR") == call + host.costs.library->getattr + served);
     }
 }
+
+TEST_CASE("CPU time is that of the window, without the warm-up") {
+    const auto document = config::Document::parse(
+        "schema_version: 1\n"
+        "mount: {direct_io: true}\n"
+        "daemon: {filesystem: 'null', threads: single}\n"
+        "workload: {files: {count: 1, size: 64 KiB}, operations: [{op: read, size: 4 KiB}]}\n"
+        "run: {warm_up: 30 ms, duration: 10 ms}\n",
+        "test");
+    auto scenario = config::read<system::Scenario>(document);
+    scenario.host = validation::paper_host(1);
+    const report::Result result = system::simulate(scenario, document).result;
+    // One core that somebody always has.
+    const double all = result.cpu->application_s + result.cpu->daemon_s + result.cpu->kernel_s;
+    CHECK(all > 0.9 * result.duration_s);
+    CHECK(all < 1.01 * result.duration_s);
+}
