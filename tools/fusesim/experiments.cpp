@@ -5,6 +5,7 @@
 #include "progress.h"
 #include "report/report.h"
 #include "sim/engine.h"
+#include "slurm.h"
 #include "stop.h"
 #include "system/simulation.h"
 
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
 namespace fusesim::commands {
@@ -23,9 +25,26 @@ void Experiments::Options::add_to(CLI::App& command) {
         ->type_name("KEY=VALUE")
         ->take_all()
         ->allow_extra_args(false);
-    command.add_option("--jobs", jobs, "processes at a time (default: cores)");
+    command.add_option(
+        "--jobs", jobs, "processes, or elements of the job array, at a time (default: cores)");
     command.add_option("--cache", cache, "where results are kept (~/.cache/fusesim/sweep)")
         ->type_name("DIR");
+    command
+        .add_option_function<std::string>(
+            "--engine",
+            [this](const std::string& engine) { slurm = engine == "slurm"; },
+            "local: processes on this machine (default); slurm: a job array, the cache being in a "
+            "folder that all nodes see")
+        ->check(CLI::IsMember({"local", "slurm"}))
+        ->type_name("local|slurm");
+    command
+        .add_option("--sbatch",
+                    sbatch,
+                    "with --engine slurm: one more option for sbatch, as in "
+                    "--sbatch=--partition=long")
+        ->type_name("OPTION")
+        ->take_all()
+        ->allow_extra_args(false);
     command.add_flag("--fresh", fresh, "simulate also what is in the cache");
 }
 
@@ -82,22 +101,33 @@ int Experiments::simulate(const Experiment& experiment) const {
     }
 }
 
-int Experiments::run(const std::vector<Experiment>& experiments, const std::string& what) {
-    std::vector<const Experiment*> missing;
+Experiments::Missing Experiments::missing_of(const std::vector<Experiment>& experiments) const {
+    Missing missing;
     for (const Experiment& one : experiments) {
-        if (options_.fresh) {
-            cache_.forget(one.key);
-        }
         if (!result(one)) {
             missing.push_back(&one);
         }
     }
+    return missing;
+}
+
+int Experiments::run(const std::vector<Experiment>& experiments, const std::string& what) {
+    if (options_.fresh) {
+        for (const Experiment& one : experiments) {
+            cache_.forget(one.key);
+        }
+    }
+    const Missing missing = missing_of(experiments);
     if (!missing.empty() && missing.size() < experiments.size()) {
         fmt::print(stderr,
                    "{} of {} points were computed before\n",
                    experiments.size() - missing.size(),
                    experiments.size());
     }
+    return options_.slurm ? run_on_slurm(experiments, what) : run_here(missing, what);
+}
+
+int Experiments::run_here(const Missing& missing, const std::string& what) const {
     Progress progress(what);
     sweep::PoolOptions pool;
     pool.jobs =
@@ -116,6 +146,83 @@ int Experiments::run(const std::vector<Experiment>& experiments, const std::stri
     };
     return sweep::run_in_processes(
         missing.size(), [&](std::size_t number) { return simulate(*missing[number]); }, pool);
+}
+
+std::vector<std::string> Experiments::command_of(const Experiment& experiment) const {
+    std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
+                                     "sweep",
+                                     options_.scenario,
+                                     "--cache",
+                                     std::filesystem::absolute(cache_.folder()).string(),
+                                     "--jobs",
+                                     "1",
+                                     "--json",
+                                     "/dev/null"};
+    for (const std::string& setting : options_.overrides) {
+        command.insert(command.end(), {"--set", setting});
+    }
+    for (const auto& [key, value] : experiment.settings) {
+        command.insert(command.end(), {"--param", key + "=" + value});
+    }
+    return command;
+}
+
+int Experiments::run_on_slurm(const std::vector<Experiment>& experiments,
+                              const std::string& what) const {
+    std::string keys;
+    for (const Experiment& one : experiments) {
+        keys += one.key;
+    }
+    Missing missing = missing_of(experiments);
+    Progress progress(what);
+    sweep::SlurmOptions slurm;
+    slurm.name = "fusesim-" + sweep::hash_of(keys).substr(0, 12);
+    slurm.folder = std::filesystem::absolute(cache_.folder()) / slurm.name;
+    slurm.sbatch = options_.sbatch;
+    slurm.jobs = options_.jobs;
+    slurm.stop = &stop_on({SIGINT, SIGTERM});
+    slurm.look = [&] {
+        const auto done = std::count_if(missing.begin(), missing.end(), [&](const auto* one) {
+            return cache_.find(one->key).has_value();
+        });
+        progress.show(static_cast<double>(done) / static_cast<double>(missing.size()));
+    };
+    try {
+        if (missing.empty()) {
+            return fine;
+        }
+        if (!sweep::await_earlier_job(slurm)) {
+            return interrupted;
+        }
+        missing = missing_of(experiments);
+        std::vector<std::vector<std::string>> commands;
+        for (const Experiment* const one : missing) {
+            commands.push_back(command_of(*one));
+        }
+        const std::vector<sweep::SlurmElement> ended = sweep::run_in_slurm(commands, slurm);
+        progress.clear();
+        if (ended.size() < commands.size()) {
+            return interrupted;
+        }
+        int worst = fine;
+        for (std::size_t i = 0; i < ended.size(); ++i) {
+            const bool cut = ended[i].code < 0;
+            if (cut || ended[i].code != fine) {
+                fmt::print(
+                    stderr,
+                    "{}: {}\n",
+                    sweep::to_text(missing[i]->settings),
+                    cut ? "Slurm ended it; was it out of time or memory?" : ended[i].complaints);
+            }
+            worst = std::max(worst, cut ? 1 : ended[i].code);
+        }
+        if (worst == fine) {
+            std::filesystem::remove_all(slurm.folder);
+        }
+        return worst;
+    } catch (const sweep::NoSlurm& complaint) {
+        throw Unavailable(std::string("--engine slurm: ") + complaint.what());
+    }
 }
 
 void say_interrupted() {

@@ -24,7 +24,7 @@ struct Experiment {
 };
 
 /// Simulates many variants of one scenario: a process each, as many at a time as there are cores,
-/// and none that was simulated before.
+/// or an element of a Slurm job array each; and none that was simulated before.
 class Experiments {
   public:
     struct Options {
@@ -33,6 +33,8 @@ class Experiments {
         unsigned jobs = 0;  ///< 0: as many as there are cores
         std::string cache;  ///< "": the default folder
         bool fresh = false;
+        bool slurm = false;
+        std::vector<std::string> sbatch;  ///< with slurm: further options of sbatch
 
         void add_to(CLI::App& command);
     };
@@ -51,7 +53,14 @@ class Experiments {
     static constexpr int interrupted = 130;
 
   private:
+    using Missing = std::vector<const Experiment*>;
+
+    Missing missing_of(const std::vector<Experiment>& experiments) const;
     int simulate(const Experiment& experiment) const;
+    int run_here(const Missing& missing, const std::string& what) const;
+    int run_on_slurm(const std::vector<Experiment>& experiments, const std::string& what) const;
+    /// What does the same in a process of its own, anywhere.
+    std::vector<std::string> command_of(const Experiment& experiment) const;
 
     Options options_;
     std::string program_;

@@ -20,6 +20,8 @@ class Cache {
     void store(const std::string& key, const std::string& text) const;
     void forget(const std::string& key) const;
 
+    const std::filesystem::path& folder() const { return folder_; }
+
   private:
     std::filesystem::path file_of(const std::string& key) const {
         return folder_ / (key + ".json");
