@@ -88,6 +88,16 @@ void take_over_facts(const trace::Header& header, Scenario& scenario) {
     }
 }
 
+std::vector<std::string> warnings_of(const trace::Header& header) {
+    std::vector<std::string> all;
+    if (fact(header, "source") == "strace") {
+        all.emplace_back(
+            "strace stopped the program twice at each call: recorded latencies and the pauses "
+            "between calls are upper bounds; compare simulated with simulated");
+    }
+    return all;
+}
+
 void refuse_above_layer(const trace::Header& header,
                         const Scenario& scenario,
                         const config::Document& document) {

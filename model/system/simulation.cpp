@@ -13,6 +13,7 @@
 #include "system/course.h"
 #include "system/faults.h"
 #include "system/prepare.h"
+#include "system/recorded_facts.h"
 #include "system/storage.h"
 #include "trace/names.h"
 #include "trace/reader.h"
@@ -662,6 +663,9 @@ Outcome simulate_once(const Scenario& given,
     result.seed = scenario.run.seed;
     result.config = config::echo(scenario);
     Stack stack(scenario, prepared.reader ? prepared.reader->header().protocol_minor : 0);
+    if (prepared.reader) {
+        outcome.warnings = warnings_of(prepared.reader->header());
+    }
     if (prepared.reader && prepared.reader->header().layer == trace::Layer::syscall) {
         stack.replay_calls(scenario, *prepared.reader, options.progress);
         if (!given.daemon.filesystem) {
@@ -709,7 +713,8 @@ Outcome simulate_once(const Scenario& given,
         result.duration_s = stack.engine().now().seconds();
         report_replay_throughput(stack, result);
         result.comparison = compare(stack, scenario.workload);
-        outcome.warnings = replay->warnings();
+        const std::vector<std::string> warnings = replay->warnings();
+        outcome.warnings.insert(outcome.warnings.end(), warnings.begin(), warnings.end());
     } else {
         result.warm_up_s = scenario.run.warm_up.seconds();
         result.duration_s = stack.native()->window().seconds();

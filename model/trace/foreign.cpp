@@ -1,5 +1,7 @@
 #include "trace/foreign.h"
 
+#include "trace/call.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -375,6 +377,22 @@ ImportReport Import::finish(const std::string& nothing_message,
              "more than 1 % of the requests; --lenient keeps them unanswered");
     }
     return report;
+}
+
+void OpenedFiles::hand_on(Record record) {
+    const auto [file, fresh] = files_.try_emplace(record.name, files_.size() + 1);
+    record.fh = file->second;
+    if (fresh) {
+        Record open;
+        open.opcode = static_cast<std::uint32_t>(Call::open);
+        open.name = record.name;
+        open.fh = record.fh;
+        open.flags = open_flags_;
+        open.caller = record.caller;
+        open.queued = record.queued;
+        import_.hand_on(std::move(open));
+    }
+    import_.hand_on(std::move(record));
 }
 
 }  // namespace fusesim::trace::foreign

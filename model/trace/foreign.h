@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -153,6 +154,25 @@ class Sorter {
     std::size_t limit_;
     std::uint64_t added_ = 0;
     std::vector<Waiting> waiting_;
+};
+
+/// `fact block` of what was traced below any file.
+inline constexpr std::string_view disk_as_file =
+    "as if each disk were one file, opened with O_DIRECT before its first request";
+
+/// Numbers the files that records name, and has each opened by a record of its own before its
+/// first request.
+class OpenedFiles {
+  public:
+    OpenedFiles(Import& import, std::uint32_t open_flags)
+        : import_(import), open_flags_(open_flags) {}
+
+    void hand_on(Record record);
+
+  private:
+    Import& import_;
+    std::uint32_t open_flags_;
+    std::map<std::string, std::uint64_t> files_;
 };
 
 }  // namespace fusesim::trace::foreign

@@ -150,6 +150,18 @@ const std::vector<Importer>& importers() {
          call_columns,
          looks_like_alibaba,
          import_alibaba},
+        {"tencent",
+         Layer::syscall,
+         "Tencent 2020 block traces",
+         call_columns,
+         looks_like_tencent,
+         import_tencent},
+        {"blkparse",
+         Layer::syscall,
+         "what blkparse prints of a block trace",
+         call_columns,
+         looks_like_blkparse,
+         import_blkparse},
     };
     return table;
 }

@@ -86,7 +86,9 @@ bool looks_like_iolog(std::string_view begin);
 bool looks_like_libfuse_debug(std::string_view begin);
 bool looks_like_alibaba(std::string_view begin);
 bool looks_like_systor17(std::string_view begin);
+bool looks_like_tencent(std::string_view begin);
 bool looks_like_msr(std::string_view begin);
+bool looks_like_blkparse(std::string_view begin);
 bool looks_like_juicefs_log(std::string_view begin);
 bool looks_like_gofuse_debug(std::string_view begin);
 ImportReport import_tracefs(ByteSource& source,
@@ -135,5 +137,14 @@ ImportReport import_alibaba(ByteSource& source,
                             Header& header,
                             const Sink& sink,
                             const ImportOptions& options);
+
+ImportReport import_tencent(ByteSource& source,
+                            Header& header,
+                            const Sink& sink,
+                            const ImportOptions& options);
+ImportReport import_blkparse(ByteSource& source,
+                             Header& header,
+                             const Sink& sink,
+                             const ImportOptions& options);
 
 }  // namespace fusesim::trace

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +19,7 @@ namespace {
 constexpr std::string_view msr_columns = "ts:100ns,disk,disk,op,offset,size,response:100ns";
 constexpr std::string_view systor17_columns = "ts:s,response:s,op,disk,offset,size";
 constexpr std::string_view alibaba_columns = "disk,op,offset,size,ts:us";
+constexpr std::string_view tencent_columns = "ts:s,offset:sectors,size:sectors,op,disk";
 
 // 1970 in units of 100 ns since 1601, which is how Windows counts.
 constexpr std::uint64_t filetime_of_1970 = 116'444'736'000'000'000;
@@ -147,7 +147,8 @@ class CsvImport {
               std::string_view columns)
         : import_(source, header, sink, options, Layer::syscall, format),
           columns_(parse_columns(columns)),
-          sorter_([this](Record record) { hand_on(std::move(record)); }) {
+          files_(import_, has(Field::name) ? O_RDWR : O_RDWR | O_DIRECT),
+          sorter_([this](Record record) { files_.hand_on(std::move(record)); }) {
         import_.fact("columns", std::string(columns));
     }
 
@@ -158,7 +159,6 @@ class CsvImport {
     void take();
     bool take_time(std::string_view text, std::uint64_t unit, bool date, std::int64_t& time);
     static bool take_operation(std::string_view text, Record& record);
-    void hand_on(Record record);
 
     bool has(Field field) const {
         return std::any_of(columns_.begin(), columns_.end(), [field](const CsvColumn& column) {
@@ -168,10 +168,10 @@ class CsvImport {
 
     foreign::Import import_;
     std::vector<CsvColumn> columns_;
+    foreign::OpenedFiles files_;
     foreign::Sorter sorter_;
     char delimiter_ = '\0';
     std::vector<std::string_view> fields_;
-    std::map<std::string, std::uint64_t> files_;
 };
 
 void CsvImport::split(std::string_view line) {
@@ -331,28 +331,10 @@ void CsvImport::take() {
     sorter_.add(std::move(record));
 }
 
-void CsvImport::hand_on(Record record) {
-    const auto [file, fresh] = files_.try_emplace(record.name, files_.size() + 1);
-    record.fh = file->second;
-    if (fresh) {
-        Record open;
-        open.opcode = static_cast<std::uint32_t>(Call::open);
-        open.name = record.name;
-        open.fh = record.fh;
-        open.flags = has(Field::name) ? O_RDWR : O_RDWR | O_DIRECT;
-        open.caller = record.caller;
-        open.queued = record.queued;
-        import_.hand_on(std::move(open));
-    }
-    import_.hand_on(std::move(record));
-}
-
 ImportReport CsvImport::run() {
     import_.header().clock = has(Field::time) ? "csv" : "none";
     if (!has(Field::name)) {
-        import_.fact(
-            "block",
-            "as if each disk were one file, opened with O_DIRECT before its first request");
+        import_.fact("block", std::string(foreign::disk_as_file));
     }
     import_.fact("missing",
                  "opening and closing (each file is opened before its first request), processes");
@@ -416,6 +398,15 @@ bool looks_like_alibaba(std::string_view begin) {
            is_number(fields[3], 1) && fields[4].size() >= 15;
 }
 
+bool looks_like_tencent(std::string_view begin) {
+    const auto fields = first_fields(begin);
+    constexpr std::size_t digits_of_seconds = 10;  // since 1970, from 2001 to 2286
+    return fields.size() == 5 && is_number(fields[0], digits_of_seconds) &&
+           fields[0].size() == digits_of_seconds && is_number(fields[1], 1) &&
+           is_number(fields[2], 1) && (fields[3] == "0" || fields[3] == "1") &&
+           is_number(fields[4].substr(0, fields[4].find('\r')), 1);
+}
+
 ImportReport import_csv(ByteSource& source,
                         Header& header,
                         const Sink& sink,
@@ -442,6 +433,13 @@ ImportReport import_alibaba(ByteSource& source,
                             const Sink& sink,
                             const ImportOptions& options) {
     return CsvImport(source, header, sink, options, "alibaba", alibaba_columns).run();
+}
+
+ImportReport import_tencent(ByteSource& source,
+                            Header& header,
+                            const Sink& sink,
+                            const ImportOptions& options) {
+    return CsvImport(source, header, sink, options, "tencent", tencent_columns).run();
 }
 
 }  // namespace fusesim::trace

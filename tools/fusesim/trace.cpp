@@ -4,6 +4,7 @@
 #include "trace/anonymise.h"
 #include "trace/content_hash.h"
 #include "trace/import.h"
+#include "trace/iolog_writer.h"
 #include "trace/names.h"
 #include "trace/reader.h"
 #include "trace/stats.h"
@@ -154,8 +155,36 @@ struct Rewrite {
     std::string in;
     std::string out;
     std::string to;
+    std::string directory;  ///< of a fio iolog
     bool lenient = false;
+
+    bool to_iolog() const { return to == "fio-iolog" || (to.empty() && out.ends_with(".iolog")); }
 };
+
+/// Where the files of an iolog lie: as told, or where they were recorded.
+std::string iolog_directory(const Rewrite& files, const trace::Header& header) {
+    for (const auto& [key, value] : header.facts) {
+        if (files.directory.empty() && key == "mount.point") {
+            return value;
+        }
+    }
+    return files.directory;
+}
+
+void finish(trace::IologWriter& writer, const std::string& path) {
+    writer.finish();
+    for (const auto& [kind, count] : writer.left_out()) {
+        fmt::print(stderr, "left out: {:>8}  {}\n", count, kind);
+    }
+    if (writer.callers() > 1) {
+        fmt::print(stderr,
+                   "warning: {} threads became one job, which issues their calls in turn\n",
+                   writer.callers());
+    }
+    if (writer.written() == 0) {
+        throw config::Error({path}, "nothing in the trace can be said in a fio iolog");
+    }
+}
 
 /// Copies a trace record by record, `change` in between. The result's header is the input's as
 /// `change_header` makes it.
@@ -256,8 +285,18 @@ void import(const Rewrite& files, const std::string& from, const trace::ImportOp
     header.tool = fmt::format("fusesim {}", FUSESIM_VERSION);
     // Made with the first record, when the header is as complete as the format allows.
     std::unique_ptr<Writer> writer;
+    std::unique_ptr<trace::IologWriter> iolog;
     Steps steps("import " + files.in);
     const auto sink = [&](const Record& record) {
+        steps.step([&] { return source.progress(); });
+        if (files.to_iolog()) {
+            if (!iolog) {
+                iolog = std::make_unique<trace::IologWriter>(
+                    output.writing(), header, iolog_directory(files, header));
+            }
+            iolog->add(record);
+            return;
+        }
         if (!writer) {
             trace::WriteOptions options;
             options.form = form_of(files.to, files.out);
@@ -265,16 +304,41 @@ void import(const Rewrite& files, const std::string& from, const trace::ImportOp
             writer = std::make_unique<Writer>(output.writing(), header, options);
         }
         add(*writer, record, {source.path(), source.line_number(), 1});
-        steps.step([&] { return source.progress(); });
     };
     const trace::ImportReport report = importer->run(source, header, sink, how);
-    writer->header() = header;
-    writer->finish();
-    output.keep();
     print_report(report, *importer);
+    if (iolog) {
+        finish(*iolog, files.out);
+    } else {
+        writer->header() = header;
+        writer->finish();
+    }
+    output.keep();
+}
+
+/// Writes an own trace as a fio iolog.
+void to_iolog(const Rewrite& files) {
+    SafeOutput output(files.out);
+    Reader reader(files.in, {files.lenient});
+    trace::IologWriter writer(
+        output.writing(), reader.header(), iolog_directory(files, reader.header()));
+    Steps steps("write " + files.out);
+    Record record;
+    while (reader.next(record)) {
+        writer.add(record);
+        steps.step([&] { return reader.progress(); });
+    }
+    finish(writer, files.out);
+    output.keep();
+    print_warnings(reader);
 }
 
 void convert(const Rewrite& files, const std::string& from, const trace::ImportOptions& how) {
+    if (!files.directory.empty() && !files.to_iolog()) {
+        throw config::Error({"command line"},
+                            "--directory is for --to fio-iolog",
+                            "--mount takes away what stands in front of a path");
+    }
     if (from.empty() && files.in == "-") {
         throw config::Error({"command line"},
                             "--from is needed for standard input",
@@ -282,6 +346,10 @@ void convert(const Rewrite& files, const std::string& from, const trace::ImportO
     }
     if (from == "fusesim" || (from.empty() && trace::is_trace(files.in))) {
         check_options(how, nullptr);
+        if (files.to_iolog()) {
+            to_iolog(files);
+            return;
+        }
         rewrite(
             files, [](Record&) {}, [](trace::Header&) {});
     } else {
@@ -490,7 +558,10 @@ std::string absolute(const std::string& path) {
     return path.starts_with('/') ? "" : "not an absolute path: " + path;
 }
 
-void add_files(CLI::App& command, Rewrite& files) {
+void add_files(CLI::App& command,
+               Rewrite& files,
+               const std::vector<std::string>& forms,
+               const std::string& forms_help) {
     command.add_option("IN", files.in, "trace to read; - is standard input")->required();
     command
         .add_option("OUT",
@@ -500,8 +571,9 @@ void add_files(CLI::App& command, Rewrite& files) {
     command
         .add_option("--to",
                     files.to,
-                    "form of OUT; without it, text if OUT ends in .txt or is -, else binary")
-        ->check(CLI::IsMember({"text", "binary"}));
+                    "form of OUT; without it, text if OUT ends in .txt or is -" + forms_help +
+                        ", else binary")
+        ->check(CLI::IsMember(forms));
     command.add_flag("--lenient", files.lenient, lenient_help);
 }
 
@@ -516,7 +588,15 @@ void add_trace(CLI::App& program, int& status) {
 
     CLI::App& convert_app = *trace.add_subcommand(
         "convert", "Read a trace of any known format and write it as text or binary");
-    add_files(convert_app, options->files);
+    add_files(convert_app,
+              options->files,
+              {"text", "binary", "fio-iolog"},
+              ", fio-iolog (for fio --read_iolog) if it ends in .iolog");
+    convert_app
+        .add_option("--directory",
+                    options->files.directory,
+                    "where the files of a fio iolog lie; without it, where they were recorded")
+        ->check(absolute);
     std::vector<std::string> formats = {"fusesim"};
     for (const trace::Importer& importer : trace::importers()) {
         formats.emplace_back(importer.name);
@@ -599,7 +679,7 @@ void add_trace(CLI::App& program, int& status) {
 
     CLI::App& anonymise_app = *trace.add_subcommand(
         "anonymise", "Replace every name by a keyed hash; the shape of the tree stays");
-    add_files(anonymise_app, options->files);
+    add_files(anonymise_app, options->files, {"text", "binary"}, "");
     anonymise_app.add_option("--key",
                              options->key,
                              "32 hexadecimal digits; the same key gives the same hashes again. "

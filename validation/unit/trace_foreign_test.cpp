@@ -3,6 +3,7 @@
 #include "trace/call.h"
 #include "trace/foreign.h"
 #include "trace/import.h"
+#include "trace/iolog_writer.h"
 #include "trace/names.h"
 #include "trace_samples.h"
 
@@ -370,6 +371,52 @@ TEST_CASE("defects of a fio iolog are errors with their line", "[unit]") {
                StartsWith("4:1: error: time goes backwards"));
 }
 
+TEST_CASE("what is written as a fio iolog comes back as it was", "[unit]") {
+    const Imported first = import_file(sample("fio-iolog-3.txt"));
+    const ScratchFile file("iolog");
+    IologWriter writer(file.path(), first.header, "");
+    for (const Record& record : first.records) {
+        CHECK(writer.add(record));
+    }
+    writer.finish();
+    const Imported second = import_file(file.path());
+    REQUIRE(second.records.size() == first.records.size());
+    for (std::size_t i = 0; i < first.records.size(); ++i) {
+        CHECK(same(first.records[i], second.records[i]));
+    }
+}
+
+TEST_CASE("an iolog opens what is used and says what it cannot hold", "[unit]") {
+    Header header;
+    header.layer = Layer::syscall;
+    const ScratchFile file("iolog");
+    IologWriter writer(file.path(), header, "/mnt/");
+    const auto call = [](Call what, const std::string& name) {
+        Record record;
+        record.opcode = static_cast<std::uint32_t>(what);
+        record.name = name;
+        record.size = 4096;
+        return record;
+    };
+    CHECK(writer.add(call(Call::read, "/a")));
+    CHECK_FALSE(writer.add(call(Call::stat, "/a")));
+    CHECK_FALSE(writer.add(call(Call::read, "/a b")));
+    Record failed = call(Call::write, "/a");
+    failed.error = -28;
+    CHECK_FALSE(writer.add(failed));
+    Record appended = call(Call::write, "/a");
+    appended.offset = at_position;
+    CHECK_FALSE(writer.add(appended));
+    CHECK(writer.add(call(Call::fsync, "/a")));
+    CHECK(writer.left_out().size() == 4);
+    writer.finish();
+    CHECK(file.read() ==
+          "fio version 2 iolog\n/mnt/a add\n/mnt/a open\n/mnt/a read 0 4096\n/mnt/a sync 0 0\n"
+          "/mnt/a close\n");
+    header.layer = Layer::fuse;
+    CHECK_THROWS_WITH(IologWriter(file.path(), header, ""), Contains("requests of FUSE"));
+}
+
 TEST_CASE("libfuse's high-level debug output gives requests in order", "[unit]") {
     const Imported result = import_file(sample("libfuse-high-level.txt"));
     REQUIRE(result.error.empty());
@@ -573,6 +620,70 @@ TEST_CASE("block traces are reads and writes of one file a disk", "[unit]") {
     REQUIRE(alibaba.error.empty());
     CHECK(alibaba.format == "alibaba");
     CHECK(alibaba.records.back().queued == 54'000);
+
+    const Imported tencent = import_text("1538323200,8,2,0,1283\n1538323201,16,4,1,1283\n");
+    REQUIRE(tencent.error.empty());
+    CHECK(tencent.format == "tencent");
+    REQUIRE(tencent.records.size() == 3);
+    CHECK(tencent.records[1].offset == 4096);
+    CHECK(opcode(tencent, 2) == "write");
+    CHECK(tencent.records[2].queued == 1'000'000'000);
+}
+
+TEST_CASE("blkparse's requests go from queued to completed, merged and split ones too", "[unit]") {
+    const Imported result = import_file(sample("blkparse.txt"));
+    REQUIRE(result.error.empty());
+    CHECK(result.format == "blkparse");
+    CHECK(result.report.lines == 47);
+    CHECK(result.report.unknown == 0);
+    CHECK(result.report.orphans == 0);
+    CHECK(result.report.unanswered == 0);
+    CHECK(count(result) ==
+          Counts{{"open", 1}, {"read", 5}, {"write", 3}, {"fdatasync", 2}, {"fallocate", 1}});
+    CHECK(result.report.left_out.at("event of action D") == 5);
+    CHECK(result.report.left_out.at("line of the summary") == 12);
+    const auto& records = result.records;
+    CHECK(records[0].name == "/disk-8,0");
+    CHECK(records[1].offset == 3048 * 512);
+    CHECK(records[1].caller == 812);
+    CHECK(records[1].ended == 91'500);
+    CHECK(records[2].ended == 601'500);  // both ended with the request they were merged into
+    CHECK(records[3].ended == 601'500);
+    CHECK(records[3].size == 8192);
+    CHECK(records[4].ended == 768'500);  // with the later of its halves
+    CHECK(opcode(result, 6) == "fdatasync");
+    CHECK(records[7].size == 4096);
+    CHECK(opcode(result, 8) == "fallocate");
+    CHECK(records[9].error == -EIO);
+    CHECK(records[10].ended == 1'998'500);  // of two alike the first comes first
+    CHECK(records[11].ended == 2'098'500);
+    REQUIRE(result.report.warnings.size() == 1);
+    CHECK_THAT(result.report.warnings[0], StartsWith("1 writes were to be on the medium"));
+}
+
+TEST_CASE("a blkparse of issued requests only, of stacked devices, and its defects", "[unit]") {
+    const std::string issued =
+        "  8,0    0        1     0.000001000   7  D   R 8 + 8 [x]\n"
+        "  8,0    0        2     0.000003000   0  C   R 8 + 8 [0]\n";
+    const Imported result = import_text(issued);
+    REQUIRE(result.error.empty());
+    CHECK(result.records.at(1).ended == 2'000);
+    CHECK_THAT(result.report.warnings.at(0), StartsWith("no request was queued"));
+
+    const Imported stacked = import_text(
+        "253,0    0        1     0.000001000   7  Q   R 8 + 8 [x]\n"
+        "  8,0    0        2     0.000002000   7  A   R 108 + 8 <- (253,0) 8\n"
+        "  8,0    0        3     0.000002000   7  Q   R 108 + 8 [x]\n"
+        "  8,0    0        4     0.000005000   0  C   R 108 + 8 [0]\n"
+        "253,0    0        5     0.000006000   0  C   R 8 + 8 [0]\n");
+    REQUIRE(stacked.error.empty());
+    CHECK_THAT(stacked.report.warnings.at(0),
+               StartsWith("requests of device 253,0 come again on 8,0"));
+
+    CHECK_THAT(import_text(issued + "8,0 R 0.000005000 8 + 8\n").error,
+               StartsWith("3:1: error: 1 of 3 lines are not understood"));
+    CHECK_THAT(import_text(issued + "  8,0 0 3 0.000004 0 C R 99 + 8 [0]\n").error,
+               StartsWith("3:1: error: a reply without a request"));
 }
 
 TEST_CASE("the columns of a csv file can be told", "[unit]") {
@@ -581,13 +692,13 @@ TEST_CASE("the columns of a csv file can be told", "[unit]") {
         options.columns = columns;
         return import_text(text, options, "csv");
     };
-    const Imported tencent = import_columns("ts:s,offset:sectors,size:sectors,op,disk",
-                                            "1538323200,8,2,0,1283\n1538323201,16,4,1,1283\n");
-    REQUIRE(tencent.error.empty());
-    REQUIRE(tencent.records.size() == 3);
-    CHECK(tencent.records[1].offset == 4096);
-    CHECK(tencent.records[2].size == 2048);
-    CHECK(tencent.records[2].queued == 1'000'000'000);
+    const Imported sectors =
+        import_columns("ts:ms,offset:sectors,size:sectors,op,disk", "5,8,2,0,a\n6,16,4,1,a\n");
+    REQUIRE(sectors.error.empty());
+    REQUIRE(sectors.records.size() == 3);
+    CHECK(sectors.records[1].offset == 4096);
+    CHECK(sectors.records[2].size == 2048);
+    CHECK(sectors.records[2].queued == 1'000'000);
 
     const Imported named = import_columns("op,name,offset,size,-", "R;/a b;0;10;x\nW;/c;5;1;y\n");
     REQUIRE(named.error.empty());
@@ -616,6 +727,7 @@ TEST_CASE("cut and damaged logs end in an error or in records that a trace may h
                           {"libfuse-low-level-stamped.txt", 0},
                           {"gocryptfs.txt", 130},
                           {"juicefs.txt", 0},
+                          {"blkparse.txt", 0},
                           {"msr", 0}};
     constexpr std::size_t part = 3000;
     const auto& one = GENERATE_REF(from_range(std::begin(cases), std::end(cases)));
