@@ -333,7 +333,7 @@ class Measurement {
         keep_away();
         const real::PrivateMounts mounts({prepared_.daemon, prepared_.scenario.lower.directory});
         base_ = mounts.directory();
-        const real::KernelMount control(base_ / "connections", "fusectl");
+        const auto control = mount_control();
         for (unsigned i = 0; i < repeats_ && !stopped(); ++i) {
             run_repeat(i);
         }
@@ -519,9 +519,20 @@ class Measurement {
             std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::llround(each))));
     }
 
+    /// Connections' files, wherever this machine has them; null where it has its own, or none.
+    std::unique_ptr<real::KernelMount> mount_control() {
+        try {
+            auto mounted = std::make_unique<real::KernelMount>(base_ / "connections", "fusectl");
+            connections_ = mounted->point();
+            return mounted;
+        } catch (const std::system_error&) {
+            return nullptr;
+        }
+    }
+
     /// The files of the world's connection.
     std::filesystem::path control_of(World& world) const {
-        return base_ / "connections" / std::to_string(minor(world.mount().device()));
+        return connections_ / std::to_string(minor(world.mount().device()));
     }
 
     /// What kernel and library chose where the scenario leaves it open.
@@ -614,6 +625,7 @@ class Measurement {
     unsigned repeats_;
     int spare_core_ = -1;
     std::filesystem::path base_;
+    std::filesystem::path connections_ = "/sys/fs/fuse/connections";
     MountConfig learnt_;
     std::array<Latencies, call_kinds> pooled_;
     Measured out_;

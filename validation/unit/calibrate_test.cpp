@@ -75,6 +75,7 @@ calibrate::Profile made_up() {
     gap.waker = gap.running;
     gap.cold = 120;
     gap.returned = 0.9;
+    gap.timed = {40e3, 50e3, 90e3};
     profile.idle_exit = {gap};
     gap.idle = 50'000;
     gap.returned = 0.1;
@@ -110,6 +111,8 @@ TEST_CASE("the simulator reads what calibrate writes", "[calibrate]") {
     CHECK(host.costs.idle_exit[0].idle == 3_us);
     CHECK(host.costs.idle_exit[0].quantiles.size() == 11);
     CHECK(host.costs.idle_exit[0].quantiles.back() == 1500_us);
+    REQUIRE(host.costs.idle_exit_timer.size() == 2);
+    CHECK(host.costs.idle_exit_timer[0].quantiles.back() == 90_us);
     CHECK(host.costs.cold_start[1].time == 120_ns);
     CHECK(host.costs.copy_time(4096) == 1500_ns);
     CHECK(host.spread.at("syscall") == "1.5 %");
