@@ -14,8 +14,14 @@ struct task_clock {
     __u8 has_base;
 };
 
+/* A waker on another core reads its time before the sleeper enters its state: then `now` is the
+   earlier one by some nanoseconds, and nothing has passed. */
+static __always_inline __u64 in_state(const struct task_clock* clock, __u64 now) {
+    return now > clock->since ? now - clock->since : 0;
+}
+
 static __always_inline __u64 cpu_until(const struct task_clock* clock, __u64 now) {
-    return clock->state == TASK_ON_CPU ? clock->cpu + (now - clock->since) : clock->cpu;
+    return clock->state == TASK_ON_CPU ? clock->cpu + in_state(clock, now) : clock->cpu;
 }
 
 /* The thread that runs is seen for the first time. */
@@ -44,7 +50,7 @@ static __always_inline int clock_wakes(struct task_clock* clock, int counts, __u
         return 0;
     }
     if (counts) {
-        clock->blocked += now - clock->since;
+        clock->blocked += in_state(clock, now);
     }
     clock->state = TASK_WAITS_FOR_CPU;
     clock->since = now;
@@ -53,7 +59,7 @@ static __always_inline int clock_wakes(struct task_clock* clock, int counts, __u
 
 static __always_inline void clock_gets_cpu(struct task_clock* clock, __u64 now) {
     if (clock->state == TASK_ASLEEP) { /* woken in the instant before it slept */
-        clock->blocked += now - clock->since;
+        clock->blocked += in_state(clock, now);
     }
     clock->state = TASK_ON_CPU;
     clock->since = now;
