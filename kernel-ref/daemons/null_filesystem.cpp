@@ -235,12 +235,8 @@ void fallocate(
     fuse_reply_err(request, 0);
 }
 
-NullTree::Listing* listing_of(const fuse_file_info* info) {
-    return reinterpret_cast<NullTree::Listing*>(info->fh);
-}
-
 void opendir(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
-    info->fh = reinterpret_cast<std::uint64_t>(served(request).tree.open_directory(ino).release());
+    info->fh = served(request).tree.open_directory(ino);
     fuse_reply_open(request, info);
 }
 
@@ -252,7 +248,7 @@ void list(fuse_req_t request,
           bool plus) {
     NullFileSystem& fs = served(request);
     std::vector<char> reply(size);
-    const std::size_t used = fs.tree.list(ino, *listing_of(info), offset, plus, reply.data(), size);
+    const std::size_t used = fs.tree.list(ino, info->fh, offset, plus, reply.data(), size);
     fuse_reply_buf(request, reply.data(), used);
 }
 
@@ -267,8 +263,7 @@ void readdirplus(
 }
 
 void releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-    served(request);
-    delete listing_of(info);
+    served(request).tree.release_directory(info->fh);
     fuse_reply_err(request, 0);
 }
 

@@ -70,10 +70,6 @@ fuse_open_out opened(const Options& options) {
     return out;
 }
 
-NullTree::Listing* listing_of(std::uint64_t handle) {
-    return reinterpret_cast<NullTree::Listing*>(handle);
-}
-
 }  // namespace
 
 int NullServer::lookup(Exchange& exchange) {
@@ -163,8 +159,7 @@ int NullServer::rename(Exchange& exchange, std::uint64_t to, unsigned flags) {
 
 int NullServer::open_directory(Exchange& exchange) {
     fuse_open_out out{};
-    out.fh =
-        reinterpret_cast<std::uint64_t>(tree_.open_directory(exchange.header.nodeid).release());
+    out.fh = tree_.open_directory(exchange.header.nodeid);
     put(exchange, out);
     return 0;
 }
@@ -172,7 +167,7 @@ int NullServer::open_directory(Exchange& exchange) {
 int NullServer::list(Exchange& exchange, bool plus) {
     const auto& in = operation<fuse_read_in>(exchange);
     exchange.size = tree_.list(exchange.header.nodeid,
-                               *listing_of(in.fh),
+                               in.fh,
                                static_cast<off_t>(in.offset),
                                plus,
                                exchange.payload,
@@ -241,7 +236,7 @@ int NullServer::answer(Exchange& exchange) {
         case FUSE_READDIRPLUS:
             return list(exchange, true);
         case FUSE_RELEASEDIR:
-            delete listing_of(operation<fuse_release_in>(exchange).fh);
+            tree_.release_directory(operation<fuse_release_in>(exchange).fh);
             return 0;
         case FUSE_STATFS:
             return statfs(exchange);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <memory>
 
 namespace fusesim::daemons {
 
@@ -189,7 +190,7 @@ void NullTree::grow(fuse_ino_t ino, off_t end) {
     clock_gettime(CLOCK_REALTIME_COARSE, &grown->changed);
 }
 
-std::unique_ptr<NullTree::Listing> NullTree::open_directory(fuse_ino_t ino) {
+std::uint64_t NullTree::open_directory(fuse_ino_t ino) {
     auto listing = std::make_unique<Listing>();
     const std::lock_guard lock(mutex_);
     Node* directory = node(ino);
@@ -198,7 +199,7 @@ std::unique_ptr<NullTree::Listing> NullTree::open_directory(fuse_ino_t ino) {
     for (const auto& [name, child] : directory->children) {
         listing->entries.emplace_back(name, child);
     }
-    return listing;
+    return listings_.add(std::move(listing));
 }
 
 /// The node of the entry at `place`, if it is still in the directory and so alive.
@@ -208,7 +209,8 @@ NullTree::Node* NullTree::still_there(Node& directory, const Listing& listing, s
 }
 
 std::size_t NullTree::list(
-    fuse_ino_t ino, const Listing& listing, off_t offset, bool plus, char* to, std::size_t size) {
+    fuse_ino_t ino, std::uint64_t handle, off_t offset, bool plus, char* to, std::size_t size) {
+    const Listing& listing = listings_.at(handle);
     std::size_t used = 0;
     const std::lock_guard lock(mutex_);
     for (auto i = static_cast<std::size_t>(offset); i < listing.entries.size(); ++i) {

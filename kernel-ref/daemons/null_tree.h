@@ -1,12 +1,13 @@
 #pragma once
 
+#include "open_handles.h"
 #include "options.h"
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include <cstdint>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -28,11 +29,6 @@ class NullTree {
         std::uint64_t lookups = 0;
         unsigned links = 0;
         std::map<std::string, Node*> children;
-    };
-
-    /// A directory as it was when it was opened, so that offsets stay valid.
-    struct Listing {
-        std::vector<std::pair<std::string, Node*>> entries;
     };
 
     explicit NullTree(const Options& options);
@@ -67,19 +63,23 @@ class NullTree {
     /// The file ends at `end` or later.
     void grow(fuse_ino_t ino, off_t end);
 
-    std::unique_ptr<Listing> open_directory(fuse_ino_t ino);
+    /// Returns a handle of the directory as it is now.
+    std::uint64_t open_directory(fuse_ino_t ino);
+
+    void release_directory(std::uint64_t handle) { listings_.release(handle); }
 
     /// Fills `to` with entries from `offset` on; returns the bytes used.
-    std::size_t list(fuse_ino_t ino,
-                     const Listing& listing,
-                     off_t offset,
-                     bool plus,
-                     char* to,
-                     std::size_t size);
+    std::size_t list(
+        fuse_ino_t ino, std::uint64_t handle, off_t offset, bool plus, char* to, std::size_t size);
 
     static struct statvfs space();
 
   private:
+    /// A directory as it was when it was opened, so that offsets stay valid.
+    struct Listing {
+        std::vector<std::pair<std::string, Node*>> entries;
+    };
+
     Node* node(fuse_ino_t ino) {
         return ino == FUSE_ROOT_ID ? &root_ : reinterpret_cast<Node*>(ino);
     }
@@ -100,6 +100,7 @@ class NullTree {
     std::mutex mutex_;
     Options options_;
     Node root_;
+    OpenHandles<Listing> listings_;
     std::set<Node*> nameless_;  // have lost their names, but the kernel remembers them
 };
 

@@ -1,4 +1,5 @@
 #include "directory_reader.h"
+#include "open_handles.h"
 #include "session.h"
 #include "stack_filesystem.h"
 
@@ -14,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 
 namespace fusesim::daemons {
@@ -24,6 +26,7 @@ namespace {
 struct StackByPath {
     Options options;
     int root = -1;
+    OpenHandles<DirectoryReader> directories;
 };
 
 StackByPath& filesystem() {
@@ -215,16 +218,12 @@ int fallocate(const char*, int mode, off_t offset, off_t length, fuse_file_info*
     return result_of(::fallocate(file_of(info), mode, offset, length));
 }
 
-DirectoryReader& reader_of(const fuse_file_info* info) {
-    return *reinterpret_cast<DirectoryReader*>(info->fh);
-}
-
 int opendir(const char* path, fuse_file_info* info) {
     const int fd = openat(root(), below(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return -errno;
     }
-    info->fh = reinterpret_cast<std::uint64_t>(new DirectoryReader(fd));
+    info->fh = filesystem().directories.add(std::make_unique<DirectoryReader>(fd));
     return 0;
 }
 
@@ -234,7 +233,7 @@ int readdir(const char*,
             off_t offset,
             fuse_file_info* info,
             fuse_readdir_flags flags) {
-    DirectoryReader& reader = reader_of(info);
+    DirectoryReader& reader = filesystem().directories.at(info->fh);
     reader.seek(offset);
     DirectoryReader::Entry listed{};
     while (reader.peek(listed)) {
@@ -256,12 +255,12 @@ int readdir(const char*,
 }
 
 int releasedir(const char*, fuse_file_info* info) {
-    delete &reader_of(info);
+    filesystem().directories.release(info->fh);
     return 0;
 }
 
 int fsyncdir(const char*, int data_only, fuse_file_info* info) {
-    const int fd = reader_of(info).fd();
+    const int fd = filesystem().directories.at(info->fh).fd();
     return result_of(data_only != 0 ? fdatasync(fd) : ::fsync(fd));
 }
 
@@ -303,7 +302,7 @@ fuse_operations operations(const Options& options) {
 }  // namespace
 
 int run_stack_by_path(fuse_args& args, const Program& program, const Options& options) {
-    StackByPath fs{options, ::open(options.source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    StackByPath fs{options, ::open(options.source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), {}};
     if (fs.root < 0) {
         std::perror(options.source.c_str());
         return 2;

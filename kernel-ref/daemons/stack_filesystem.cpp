@@ -2,6 +2,7 @@
 
 #include "directory_reader.h"
 #include "inode_table.h"
+#include "open_handles.h"
 #include "session.h"
 
 #include <dirent.h>
@@ -39,6 +40,7 @@ struct StackFileSystem {
 
     Options options;
     InodeTable inodes;
+    OpenHandles<DirectoryReader> directories;
     fuse_session* session = nullptr;
 };
 
@@ -413,10 +415,6 @@ void fallocate(
     reply_result(request, ::fallocate(file_of(info), mode, offset, length));
 }
 
-DirectoryReader& reader_of(const fuse_file_info* info) {
-    return *reinterpret_cast<DirectoryReader*>(info->fh);
-}
-
 void opendir(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
     StackFileSystem& fs = filesystem(request);
     const int fd = openat(fs.inode(ino).fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -424,7 +422,7 @@ void opendir(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
         fuse_reply_err(request, errno);
         return;
     }
-    info->fh = reinterpret_cast<std::uint64_t>(new DirectoryReader(fd));
+    info->fh = fs.directories.add(std::make_unique<DirectoryReader>(fd));
     fuse_reply_open(request, info);
 }
 
@@ -453,7 +451,7 @@ void list(fuse_req_t request,
           fuse_file_info* info,
           bool plus) {
     StackFileSystem& fs = filesystem(request);
-    DirectoryReader& reader = reader_of(info);
+    DirectoryReader& reader = fs.directories.at(info->fh);
     reader.seek(offset);
     std::vector<char> reply(size);
     std::size_t used = 0;
@@ -495,12 +493,12 @@ void readdirplus(
 }
 
 void releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-    delete &reader_of(info);
+    filesystem(request).directories.release(info->fh);
     fuse_reply_err(request, 0);
 }
 
 void fsyncdir(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
-    const int fd = reader_of(info).fd();
+    const int fd = filesystem(request).directories.at(info->fh).fd();
     reply_result(request, data_only != 0 ? fdatasync(fd) : ::fsync(fd));
 }
 

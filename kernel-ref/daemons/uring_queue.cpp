@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
 #include <system_error>
 
 namespace fusesim::daemons {
@@ -59,7 +60,10 @@ UringQueue::~UringQueue() {
 }
 
 void UringQueue::submit(Entry& entry, std::uint32_t command, std::uint64_t commit_id) {
-    io_uring_sqe* submission = io_uring_get_sqe(&ring_);  // there is one for each entry
+    io_uring_sqe* submission = io_uring_get_sqe(&ring_);
+    if (submission == nullptr) {
+        throw std::logic_error("there is a submission for each entry");
+    }
     std::memset(submission, 0, 2 * sizeof *submission);
     submission->opcode = IORING_OP_URING_CMD;
     submission->fd = setup_.device;

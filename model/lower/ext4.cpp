@@ -1,5 +1,6 @@
 #include "lower/ext4.h"
 
+#include "fuse/sizes.h"
 #include "lower/ext4_flusher.h"
 #include "lower/ext4_node.h"
 
@@ -8,6 +9,7 @@
 
 namespace fusesim::lower {
 
+using fuse::pages_of;
 using host::Readahead;
 using host::Thread;
 using sim::Task;
@@ -15,14 +17,8 @@ using sim::Time;
 
 namespace {
 
-constexpr std::uint64_t page_bytes = Ext4Layout::block_bytes;
-
 /// s_mb_stream_request of fs/ext4/mballoc.c: files below 16 blocks are small.
 constexpr std::uint64_t stream_blocks = 16;
-
-std::uint64_t pages_of(std::uint64_t bytes) {
-    return (bytes + page_bytes - 1) / page_bytes;
-}
 
 Time times(Time each, std::uint64_t count) {
     return each * static_cast<std::int64_t>(count);

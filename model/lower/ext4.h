@@ -84,6 +84,8 @@ class Ext4 final : private Journal::Owner {
     const Ext4Layout& layout() const { return layout_; }
 
   private:
+    static constexpr std::uint64_t page_bytes = Ext4Layout::block_bytes;
+
     struct Node;
 
     /// Pages on their way into memory.

@@ -1,5 +1,6 @@
 // Writing, writeback and fsync.
 
+#include "fuse/sizes.h"
 #include "lower/ext4.h"
 #include "lower/ext4_flusher.h"
 #include "lower/ext4_node.h"
@@ -11,6 +12,7 @@
 
 namespace fusesim::lower {
 
+using fuse::pages_of;
 using host::Readahead;
 using host::Thread;
 using sim::Task;
@@ -18,17 +20,11 @@ using sim::Time;
 
 namespace {
 
-constexpr std::uint64_t page_bytes = Ext4Layout::block_bytes;
-
 /// Times of files are as coarse as the timer: CONFIG_HZ of Debian's kernels.
 constexpr Time timer_tick = Time::from_ns(4'000'000);
 
 /// fs/fs-writeback.c: MIN_WRITEBACK_PAGES, 4 MiB.
 constexpr std::uint64_t least_chunk = 1024;
-
-std::uint64_t pages_of(std::uint64_t bytes) {
-    return (bytes + page_bytes - 1) / page_bytes;
-}
 
 }  // namespace
 

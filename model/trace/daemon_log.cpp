@@ -1,6 +1,7 @@
 #include "trace/daemon_log.h"
 
 #include "fuse/opcode.h"
+#include "fuse/sizes.h"
 
 #include <fmt/format.h>
 
@@ -11,8 +12,6 @@
 namespace fusesim::trace::foreign {
 
 namespace {
-
-constexpr std::uint32_t out_header = 16;  // sizeof(struct fuse_out_header)
 
 constexpr std::string_view months[] = {
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
@@ -197,8 +196,8 @@ void DaemonLog::reply(std::uint64_t unique,
     const auto opcode = fuse::Opcode{record->opcode};
     const bool returns_data = opcode == fuse::Opcode::read || opcode == fuse::Opcode::readdir ||
                               opcode == fuse::Opcode::readdirplus;
-    if (returns_data && record->size == 0 && bytes_out >= out_header) {
-        record->size = bytes_out - out_header;
+    if (returns_data && record->size == 0 && bytes_out >= fuse::out_header_bytes) {
+        record->size = bytes_out - fuse::out_header_bytes;
     }
     requests_.close(unique);
 }

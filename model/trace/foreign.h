@@ -16,6 +16,8 @@
 
 namespace fusesim::trace::foreign {
 
+inline constexpr std::uint64_t largest_u32 = 0xffffffff;
+
 /// Takes a decimal number off the front; false, and nothing taken, if there is none that fits.
 bool take_number(std::string_view& text, std::uint64_t& value);
 

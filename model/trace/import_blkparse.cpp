@@ -24,7 +24,7 @@ constexpr std::uint64_t last_sector = std::uint64_t{1} << 53;  // in bytes, fits
 // Flushes and, in old kernels, requests of other sizes: more than any device takes at once.
 constexpr std::uint64_t most_sectors = std::uint64_t{1} << 32;
 
-constexpr std::string_view actions[] = {
+constexpr std::string_view block_actions[] = {
     "Q", "G", "I", "D", "C", "M", "F", "A", "S", "R", "X", "P", "U", "T", "B", "m", "UT"};
 
 /// One line that blkparse prints of an event.
@@ -64,7 +64,8 @@ std::optional<Event> parse_event(std::string_view line) {
     }
     event.time = stamp.time;
     event.action = foreign::take_token(line);
-    if (std::find(std::begin(actions), std::end(actions), event.action) == std::end(actions)) {
+    if (std::find(std::begin(block_actions), std::end(block_actions), event.action) ==
+        std::end(block_actions)) {
         return std::nullopt;
     }
     event.kind = foreign::take_token(line);

@@ -25,7 +25,6 @@ constexpr std::string_view tencent_columns = "ts:s,offset:sectors,size:sectors,o
 constexpr std::uint64_t filetime_of_1970 = 116'444'736'000'000'000;
 constexpr std::uint64_t filetime_unit = 100;
 constexpr std::uint64_t sector = 512;
-constexpr std::uint64_t largest_u32 = 0xffffffff;
 
 enum class Field : std::uint8_t {
     ignored,
@@ -313,7 +312,7 @@ void CsvImport::take() {
                 }
                 break;
             case Field::caller:
-                if (!foreign::take_number(field, number) || number > largest_u32) {
+                if (!foreign::take_number(field, number) || number > foreign::largest_u32) {
                     import_.unknown("malformed caller");
                     return;
                 }

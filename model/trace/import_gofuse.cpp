@@ -1,4 +1,5 @@
 #include "fuse/opcode.h"
+#include "fuse/sizes.h"
 #include "trace/daemon_log.h"
 #include "trace/import.h"
 #include "trace/names.h"
@@ -16,9 +17,6 @@ using foreign::LogStamp;
 using foreign::take_number;
 using foreign::take_word;
 using fuse::Opcode;
-
-constexpr std::uint32_t out_header = 16;  // sizeof(struct fuse_out_header)
-constexpr std::uint64_t largest_u32 = 0xffffffff;
 
 /// Reads what go-fuse logs with Debug set: "rx" lines are requests, "tx" lines replies.
 class GoFuseImport {
@@ -106,7 +104,7 @@ bool GoFuseImport::take_request(std::string_view text, const LogStamp& stamp) {
     if (last != std::string_view::npos) {
         std::string_view digits = text.substr(last + 2);
         std::uint64_t pid = 0;
-        if (take_number(digits, pid) && digits.empty() && pid <= largest_u32) {
+        if (take_number(digits, pid) && digits.empty() && pid <= foreign::largest_u32) {
             record.pid = record.caller = static_cast<std::uint32_t>(pid);
         }
     }
@@ -175,8 +173,8 @@ bool GoFuseImport::take_reply(std::string_view text, const LogStamp& stamp) {
     if (end != std::string_view::npos && end > 0) {
         const std::size_t before = text.find_last_not_of("0123456789", end - 1);
         std::string_view digits = text.substr(before == std::string_view::npos ? 0 : before + 1);
-        if (take_number(digits, data) && data + out_header <= largest_u32) {
-            bytes_out = static_cast<std::uint32_t>(data) + out_header;
+        if (take_number(digits, data) && data + fuse::out_header_bytes <= foreign::largest_u32) {
+            bytes_out = static_cast<std::uint32_t>(data) + fuse::out_header_bytes;
         }
     }
     log_.reply(unique, stamp, -static_cast<std::int32_t>(error), bytes_out);

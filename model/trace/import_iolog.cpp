@@ -28,7 +28,7 @@ struct Action {
     std::uint32_t flags;
 };
 
-constexpr Action actions[] = {
+constexpr Action file_actions[] = {
     {"read", Call::read, 0},
     {"write", Call::write, 0},
     {"sync", Call::fsync, 0},
@@ -174,10 +174,10 @@ void IologImport::take(std::string_view line) {
     }
     const bool waits = version_ == 2 && word == "wait";
     const auto* const action =
-        std::find_if(std::begin(actions), std::end(actions), [word](const Action& each) {
+        std::find_if(std::begin(file_actions), std::end(file_actions), [word](const Action& each) {
             return each.word == word;
         });
-    if (action == std::end(actions) && !waits) {
+    if (action == std::end(file_actions) && !waits) {
         import_.unknown("not an action of fio");
         return;
     }

@@ -1,4 +1,5 @@
 #include "fuse/opcode.h"
+#include "fuse/sizes.h"
 #include "trace/daemon_log.h"
 #include "trace/import.h"
 
@@ -13,9 +14,6 @@ namespace {
 using foreign::take_number;
 using foreign::take_word;
 using fuse::Opcode;
-
-constexpr std::uint64_t largest_u32 = 0xffffffff;
-constexpr std::uint32_t out_header = 16;  // sizeof(struct fuse_out_header)
 
 /// Where the arguments of a method are; 'n' nodeid, 'a' name, 'b' second name, 's' size, 'o'
 /// offset, 'h' file handle, 'f' flags, '-' anything.
@@ -92,7 +90,7 @@ bool JuiceFsImport::take_caller(std::string_view& line, Record& record) {
     std::uint64_t number = 0;
     if (!take_word(line, "[uid:") || !take_number(line, number) || !take_word(line, ",gid:") ||
         !take_number(line, number) || !take_word(line, ",pid:") || !take_number(line, number) ||
-        number > largest_u32 || !take_word(line, "] ")) {
+        number > foreign::largest_u32 || !take_word(line, "] ")) {
         return false;
     }
     record.pid = record.caller = static_cast<std::uint32_t>(number);
@@ -227,8 +225,8 @@ void JuiceFsImport::take(std::string_view line) {
         const std::size_t open = result.find('(');
         std::string_view digits = open == std::string_view::npos ? "" : result.substr(open + 1);
         std::uint64_t count = 0;
-        if (take_number(digits, count) && count + out_header <= largest_u32) {
-            record.bytes_out = static_cast<std::uint32_t>(count) + out_header;
+        if (take_number(digits, count) && count + fuse::out_header_bytes <= foreign::largest_u32) {
+            record.bytes_out = static_cast<std::uint32_t>(count) + fuse::out_header_bytes;
         }
     }
     if (method->opcode == Opcode::readdir && arguments.ends_with(",true")) {

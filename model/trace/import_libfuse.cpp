@@ -17,7 +17,6 @@ using foreign::take_word;
 using fuse::Opcode;
 
 constexpr std::uint32_t headers_of_write = 80;  // fuse_in_header and fuse_write_in
-constexpr std::uint64_t largest_u32 = 0xffffffff;
 
 /// What the high-level library, or the example passthrough_ll, prints while it serves a request.
 struct Detail {
@@ -119,7 +118,7 @@ bool LibfuseImport::take_request(std::string_view text, const LogStamp& stamp, b
     if (!take_number(text, opcode) || !take_word(text, "), nodeid: ") ||
         !take_number(text, record.nodeid) || !take_word(text, ", insize: ") ||
         !take_number(text, insize) || !take_word(text, ", pid: ") || !take_number(text, pid) ||
-        !text.empty() || std::max({opcode, insize, pid}) > largest_u32) {
+        !text.empty() || std::max({opcode, insize, pid}) > foreign::largest_u32) {
         return false;
     }
     record.opcode = static_cast<std::uint32_t>(opcode);
@@ -164,7 +163,7 @@ bool LibfuseImport::take_reply(std::string_view text, std::uint64_t unique, cons
         return false;
     }
     text.remove_prefix(at + mark.size());
-    if (!take_number(text, outsize) || outsize > largest_u32 ||
+    if (!take_number(text, outsize) || outsize > foreign::largest_u32 ||
         !(text.empty() || text == " (splice)")) {
         return false;
     }
@@ -240,7 +239,7 @@ void LibfuseImport::fill(Record& record, const Detail& detail, std::string_view 
             break;
         }
         case Detail::Form::flags_path: {
-            if (foreign::take_any_number(rest, number) && number <= largest_u32) {
+            if (foreign::take_any_number(rest, number) && number <= foreign::largest_u32) {
                 record.flags = static_cast<std::uint32_t>(number);
             }
             if (detail.opcode == Opcode::create && take_word(rest, " ")) {

@@ -1,4 +1,6 @@
 #include "fuse/opcode.h"
+#include "fuse/sizes.h"
+#include "trace/foreign.h"
 #include "trace/import.h"
 #include "trace/in_order.h"
 #include "trace/names.h"
@@ -11,22 +13,13 @@
 
 namespace fusesim::trace {
 
+using foreign::take_number;
+
 namespace {
 
-constexpr std::uint32_t in_header = 40;     // sizeof(struct fuse_in_header)
-constexpr std::uint32_t out_header = 16;    // sizeof(struct fuse_out_header)
 constexpr std::uint32_t write_in = 40;      // sizeof(struct fuse_write_in)
 constexpr double tolerated_share = 0.01;    // of unknown lines, of replies without request, ...
 constexpr std::size_t busy_limit = 65'536;  // sends without unique that wait to be paired
-
-bool take_number(std::string_view& text, std::uint64_t& value) {
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (parsed.ec != std::errc()) {
-        return false;
-    }
-    text.remove_prefix(static_cast<std::size_t>(parsed.ptr - text.data()));
-    return true;
-}
 
 // "word 123", with the blanks around.
 bool take_field(std::string_view& text, std::string_view word, std::uint64_t& value) {
@@ -44,23 +37,23 @@ void trim_right(std::string_view& text) {
     text = text.substr(0, last == std::string_view::npos ? 0 : last + 1);
 }
 
-enum class Event : std::uint8_t { enqueue, background_enqueue, send, sent, end };
+enum class TracedEvent : std::uint8_t { enqueue, background_enqueue, send, sent, end };
 
 struct EventName {
     std::string_view name;
-    Event event;
+    TracedEvent event;
 };
 
 constexpr EventName event_names[] = {
-    {"fuse_request_send:", Event::send},
-    {"fuse_request_end:", Event::end},
-    {"fuse_request_sent:", Event::sent},
-    {"fuse_request_enqueue:", Event::enqueue},
-    {"fuse_request_bg_enqueue:", Event::background_enqueue},
+    {"fuse_request_send:", TracedEvent::send},
+    {"fuse_request_end:", TracedEvent::end},
+    {"fuse_request_sent:", TracedEvent::sent},
+    {"fuse_request_enqueue:", TracedEvent::enqueue},
+    {"fuse_request_bg_enqueue:", TracedEvent::background_enqueue},
 };
 
 struct Line {
-    Event event = Event::send;
+    TracedEvent event = TracedEvent::send;
     std::int64_t time = 0;  ///< ns
     std::uint32_t tid = 0;
     std::int16_t cpu = -1;
@@ -218,7 +211,7 @@ bool TracepointImport::parse_body(std::string_view body, Line& out) const {
     if (!take_field(body, "connection ", out.connection) || !take_field(body, "req ", out.unique)) {
         return false;
     }
-    if (out.event != Event::end) {
+    if (out.event != TracedEvent::end) {
         if (!take_field(body, "opcode ", number) || number > 0xffffffff) {
             return false;
         }
@@ -228,7 +221,7 @@ bool TracepointImport::parse_body(std::string_view body, Line& out) const {
             return false;
         }
         body.remove_prefix(close + 1);
-        if (out.event == Event::sent) {
+        if (out.event == TracedEvent::sent) {
             return true;
         }
     }
@@ -236,7 +229,7 @@ bool TracepointImport::parse_body(std::string_view body, Line& out) const {
         return false;
     }
     out.length = static_cast<std::uint32_t>(number);
-    if (out.event != Event::end) {
+    if (out.event != TracedEvent::end) {
         return true;
     }
     constexpr std::string_view error = " error ";
@@ -323,11 +316,11 @@ void TracepointImport::begin(const Line& line) {
     record.bytes_in = line.length;
     record.caller = line.tid;
     record.caller_cpu = line.cpu;
-    record.background = line.event == Event::background_enqueue;
+    record.background = line.event == TracedEvent::background_enqueue;
     record.queued = line.time - *start_;
     if (line.opcode == static_cast<std::uint32_t>(fuse::Opcode::write) &&
-        line.length >= in_header + write_in) {
-        record.size = line.length - in_header - write_in;
+        line.length >= fuse::in_header_bytes + write_in) {
+        record.size = line.length - fuse::in_header_bytes - write_in;
     }
     if (record.queued < last_queued_) {
         if (!options_.lenient) {
@@ -364,8 +357,8 @@ void TracepointImport::fill_reply(Record& record, const Line& line) const {
     const auto opcode = fuse::Opcode{record.opcode};
     const bool returns_data = opcode == fuse::Opcode::read || opcode == fuse::Opcode::readdir ||
                               opcode == fuse::Opcode::readdirplus;
-    if (returns_data && line.length >= out_header) {
-        record.size = line.length - out_header;
+    if (returns_data && line.length >= fuse::out_header_bytes) {
+        record.size = line.length - fuse::out_header_bytes;
     }
 }
 
@@ -438,21 +431,21 @@ void TracepointImport::take(const Line& line) {
              fmt::format("choose one: --connection {}", *connection_));
     }
     switch (line.event) {
-        case Event::end:
+        case TracedEvent::end:
             end(line);
             return;
-        case Event::enqueue:
-        case Event::background_enqueue:
+        case TracedEvent::enqueue:
+        case TracedEvent::background_enqueue:
             begin(line);
             return;
-        case Event::sent:
-        case Event::send: {
+        case TracedEvent::sent:
+        case TracedEvent::send: {
             // Where requests are logged on queueing, a second line is the daemon taking it.
             Record* const record = line.unique == 0 ? nullptr : requests_.find(line.unique);
             if (record != nullptr && record->taken == unknown_time &&
-                (line.event == Event::sent || record->background || seen_enqueue_)) {
+                (line.event == TracedEvent::sent || record->background || seen_enqueue_)) {
                 record->taken = line.time - *start_;
-            } else if (line.event == Event::send) {
+            } else if (line.event == TracedEvent::send) {
                 begin(line);
             } else {
                 orphan();
@@ -508,7 +501,8 @@ ImportReport TracepointImport::run(bool perf) {
         trim_right(line_);
         Line line;
         if (parse(line_, line) == Kind::event) {
-            if (line.event == Event::enqueue || line.event == Event::background_enqueue) {
+            if (line.event == TracedEvent::enqueue ||
+                line.event == TracedEvent::background_enqueue) {
                 seen_enqueue_ = true;
             }
             take(line);

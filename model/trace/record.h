@@ -14,6 +14,10 @@ enum class Layer : std::uint8_t { fuse, syscall, block };
 /// A point in time that the tracer could not see.
 inline constexpr std::int64_t unknown_time = std::numeric_limits<std::int64_t>::min();
 
+constexpr bool known(std::int64_t time) {
+    return time != unknown_time;
+}
+
 /// What is true of a whole trace. Times in a trace are nanoseconds since its first record.
 struct Header {
     unsigned version = 1;

@@ -17,7 +17,7 @@ constexpr int draws = 10;
 /// Nobody reads requests into a buffer.
 constexpr std::uint32_t any_length = ~std::uint32_t{0};
 
-fuse::ConnectionConfig with_rings(fuse::ConnectionConfig connection) {
+fuse::ConnectionConfig of_ring_channels(fuse::ConnectionConfig connection) {
     connection.channel_background = fuse::ChannelBackground::channel;
     connection.no_interrupt = true;  // entries of the interrupt ring are never read
     return connection;
@@ -53,7 +53,7 @@ Rings::Rings(host::Cpu& cpu,
              fuse::ConnectionConfig connection,
              const RingsConfig& config,
              std::uint64_t seed)
-    : DevFuse(cpu, kernel, with_rings(connection), DevFuseConfig{}),
+    : DevFuse(cpu, kernel, of_ring_channels(connection), DevFuseConfig{}),
       settings_(config),
       random_(seed, "transport.rings") {
     polls_ = true;

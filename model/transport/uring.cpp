@@ -10,7 +10,7 @@ using sim::Time;
 
 namespace {
 
-fuse::ConnectionConfig with_rings(fuse::ConnectionConfig connection) {
+fuse::ConnectionConfig with_limits_per_queue(fuse::ConnectionConfig connection) {
     connection.channel_background = fuse::ChannelBackground::ring;
     return connection;
 }
@@ -22,7 +22,8 @@ Uring::Uring(host::Cpu& cpu,
              fuse::ConnectionConfig connection,
              const DevFuseConfig& dev,
              const UringConfig& config)
-    : DevFuse(cpu, kernel, with_rings(connection), dev), depth_(config.io_uring_q_depth) {
+    : DevFuse(cpu, kernel, with_limits_per_queue(connection), dev),
+      depth_(config.io_uring_q_depth) {
     if (!cpu.costs().uring) {
         throw std::invalid_argument("the host has no costs of io_uring");
     }

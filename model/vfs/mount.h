@@ -167,6 +167,8 @@ class Mount final : public FileTree {
     sim::Task<> nothing(host::Thread& thread);
 
   private:
+    static constexpr std::uint64_t page_bytes = fuse::kernel_page_bytes;
+
     struct Exchange;
 
     // mount.cpp

@@ -23,8 +23,6 @@ namespace {
 /// compiler makes no tail calls; after so many what they cost is paid.
 constexpr unsigned unpaid_requests = 64;
 
-constexpr std::uint64_t page_bytes = fuse::kernel_page_bytes;
-
 /// Times of files are as coarse as the timer: CONFIG_HZ of Debian's kernels.
 constexpr Time timer_tick = Time::from_ns(4'000'000);
 

@@ -15,8 +15,6 @@ using sim::Time;
 
 namespace {
 
-constexpr std::uint64_t page_bytes = fuse::kernel_page_bytes;
-
 /// "." and "..", listed before all names.
 constexpr std::uint32_t dot_length[] = {1, 2};
 

@@ -15,6 +15,7 @@
 namespace fusesim::workload {
 
 using trace::Call;
+using trace::known;
 using vfs::Name;
 
 namespace {
@@ -26,10 +27,6 @@ std::uint64_t dirent64_bytes(std::uint64_t name) {
 
 constexpr std::uint32_t other_name_length = 8;
 constexpr std::uint64_t most_name_bytes = (1u << Name::length_bits) - 1;
-
-bool known(std::int64_t time) {
-    return time != trace::unknown_time;
-}
 
 /// Works on a descriptor; with a name as well it is the name that counts.
 bool uses_descriptor(Call call) {

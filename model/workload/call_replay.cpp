@@ -2,6 +2,7 @@
 
 #include "fuse/sizes.h"
 #include "trace/names.h"
+#include "workload/steps.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -18,15 +19,10 @@ using host::Thread;
 using sim::Task;
 using sim::Time;
 using trace::Call;
+using trace::known;
 using trace::unknown_time;
 
 namespace {
-
-constexpr std::uint64_t progress_every = 4096;
-
-/// Calls that never wait run on the simulator's own stack, each above the last where the compiler
-/// makes no tail calls; after so many the thread waits for nothing.
-constexpr std::uint64_t stacked_steps = 64;
 
 /// As fcntl.h has it for the kernel; the C library's may be 0.
 constexpr std::uint32_t o_path = 0x200000;
@@ -39,10 +35,6 @@ constexpr std::uint32_t seek_data = 3;
 /// ioctls that the VFS answers before the file system hears of them: FICLONE, FICLONERANGE,
 /// FIDEDUPERANGE.
 constexpr std::uint32_t clone_ioctls[] = {0x40049409, 0x4020940d, 0xc0189436};
-
-bool known(std::int64_t time) {
-    return time != unknown_time;
-}
 
 std::string_view name_of(Call call) {
     return trace::opcode_name(trace::Layer::syscall, static_cast<std::uint32_t>(call));

@@ -4,6 +4,7 @@
 #include "sim/distribution_format.h"
 #include "trace/content_hash.h"
 #include "workload/fit_distribution.h"
+#include "workload/steps.h"
 
 #include <fmt/format.h>
 
@@ -18,13 +19,11 @@ namespace fusesim::workload {
 using fuse::Opcode;
 using sim::Distribution;
 using sim::Time;
-using trace::unknown_time;
+using trace::known;
 
 namespace {
 
 using Sample = std::vector<std::int64_t>;
-
-constexpr std::uint64_t progress_every = 16'384;
 
 Opcode opcode_at(std::size_t index) {
     return fuse::opcodes()[index].opcode;
@@ -32,10 +31,6 @@ Opcode opcode_at(std::size_t index) {
 
 bool is_data(Opcode opcode) {
     return opcode == Opcode::read || opcode == Opcode::write;
-}
-
-bool known(std::int64_t time) {
-    return time != unknown_time;
 }
 
 /// Correlation of two quantities from their sums.

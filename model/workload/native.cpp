@@ -1,5 +1,7 @@
 #include "workload/native.h"
 
+#include "workload/steps.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,12 +12,6 @@ using sim::Time;
 using vfs::Name;
 
 namespace {
-
-constexpr std::uint64_t progress_every = 1u << 14;
-
-/// Calls that never wait run on the simulator's own stack, each above the last where the compiler
-/// makes no tail calls; after so many the thread waits for nothing.
-constexpr std::uint64_t stacked_steps = 64;
 
 /// Steps of one thread in one instant, beyond which no time is taken ever to pass. Far more than
 /// the calls between two that take some.

@@ -1,6 +1,7 @@
 #include "workload/replay.h"
 
 #include "fuse/sizes.h"
+#include "workload/steps.h"
 
 #include <fmt/format.h>
 
@@ -12,18 +13,13 @@ namespace fusesim::workload {
 
 using fuse::Opcode;
 using sim::Time;
+using trace::known;
 using trace::unknown_time;
 
 namespace {
 
 // Steps read ahead of those that are replayed: bounds both memory and how far callers drift apart.
 constexpr std::size_t most_buffered = 65'536;
-constexpr std::uint64_t progress_every = 16'384;
-
-bool known(std::int64_t time) {
-    return time != unknown_time;
-}
-
 std::int64_t difference(std::int64_t later, std::int64_t earlier) {
     return later > earlier ? later - earlier : 0;
 }

@@ -12,6 +12,8 @@
 
 namespace fusesim::calibrate {
 
+inline constexpr std::size_t page = 4096;  ///< bytes
+
 /// A measured number: the median over repeats, and half the range of the middle
 /// repeats relative to it.
 struct Figure {

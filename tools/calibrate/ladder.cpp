@@ -1,5 +1,6 @@
 #include "ladder.h"
 
+#include "bench.h"
 #include "copy.h"
 #include "fuse_costs.h"
 #include "library.h"
@@ -28,7 +29,6 @@ using Kind = Call::Kind;
 
 constexpr std::size_t copy_sizes[] = {64, 512, 4096, 16384, 65536, 131072, 1048576};
 constexpr double idle_gaps_ns[] = {2e3, 5e3, 10e3, 20e3, 50e3, 100e3, 200e3, 500e3, 1e6, 2e6, 5e6};
-constexpr std::size_t page = 4096;
 constexpr std::size_t small_size = page;
 constexpr std::size_t large_size = 32 * page;
 

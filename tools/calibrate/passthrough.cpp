@@ -12,8 +12,7 @@ namespace fusesim::calibrate {
 
 namespace {
 
-constexpr std::size_t page = 4096;
-constexpr std::size_t file_bytes = 64 * page;
+constexpr std::size_t passed_bytes = 64 * page;
 
 }  // namespace
 
@@ -30,7 +29,7 @@ PassthroughMount::PassthroughMount(const std::filesystem::path& stackfs,
                                    int core)
     : below_(directory / "below") {
     std::filesystem::create_directories(below_);
-    std::ofstream(below_ / "data") << std::string(file_bytes, 'x');
+    std::ofstream(below_ / "data") << std::string(passed_bytes, 'x');
     real::DaemonMount::Setup setup;
     setup.command = {stackfs.string(), "-f", "-o", "source=" + below_.string() + ",passthrough"};
     setup.point = directory / "passthrough";
@@ -51,7 +50,7 @@ Times PassthroughMount::measure(double seconds) const {
                 const auto offset = static_cast<off_t>(at);
                 static_cast<void>(writes ? !pwrite(file.get(), data, page, offset)
                                          : !pread(file.get(), data, page, offset));
-                at = (at + page) % file_bytes;
+                at = (at + page) % passed_bytes;
             },
             seconds / 4);
     };

@@ -10,7 +10,6 @@ namespace fusesim::calibrate {
 namespace {
 
 const char* const parameter = "/sys/module/fuse/parameters/enable_uring";
-constexpr std::size_t page = 4096;
 constexpr double more_pages = 31;
 
 std::string value_of_parameter() {

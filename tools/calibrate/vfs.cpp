@@ -21,8 +21,6 @@ namespace fusesim::calibrate {
 
 namespace {
 
-constexpr std::size_t page = 4096;
-
 /// Of how many pages memory is measured: powers of two, within a core's caches to far beyond them.
 constexpr std::size_t all_memory_pages[] = {128, 512, 1024, 2048, 4096, 8192, 32'768};
 

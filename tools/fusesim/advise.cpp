@@ -28,16 +28,11 @@ using report::Result;
 constexpr double least_gain = 0.01;
 constexpr double worth_telling = 0.05;  // what else changes, for the worse
 
-struct Options : Experiments::Options {
+struct AdviseOptions : Experiments::Options {
     std::string goal;
     unsigned repeat = 3;
     std::uint64_t seed = 1;
     std::string json;
-};
-
-/// Ends the command with this exit code.
-struct Ended {
-    int status;
 };
 
 /// Another number that a change makes worse.
@@ -68,7 +63,7 @@ std::string change_text(double change) {
 
 class Advice {
   public:
-    explicit Advice(const Options& options) : options_(options), experiments_(options) {}
+    explicit Advice(const AdviseOptions& options) : options_(options), experiments_(options) {}
 
     int give() {
         before_ = simulate({{}}).front();
@@ -392,7 +387,7 @@ class Advice {
         return out;
     }
 
-    Options options_;
+    AdviseOptions options_;
     Experiments experiments_;
     std::vector<Result> before_;
     report::Metric goal_;
@@ -401,7 +396,7 @@ class Advice {
     std::optional<Tried> together_;
 };
 
-int run_advise(const Options& options) {
+int run_advise(const AdviseOptions& options) {
     try {
         return Advice(options).give();
     } catch (const Ended& ended) {
@@ -417,7 +412,7 @@ int run_advise(const Options& options) {
 void add_advise(CLI::App& program, int& status) {
     CLI::App& command =
         *program.add_subcommand("advise", "which settings would help, ranked, with what they take");
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<AdviseOptions>();
     options->add_to(command);
     command
         .add_option("--goal",

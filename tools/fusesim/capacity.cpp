@@ -29,7 +29,7 @@ using report::Result;
 constexpr unsigned more_runs = 4;  // times --repeat, where the first ones do not decide
 constexpr double served = 0.95;    // of an offered rate
 
-struct Options : Experiments::Options {
+struct CapacityOptions : Experiments::Options {
     std::vector<std::string> slos;
     std::string vary;
     std::string range;
@@ -46,11 +46,6 @@ struct Evaluation {
     bool good = false;
 
     const Result& first() const { return runs.front(); }
-};
-
-/// Ends the command with this exit code.
-struct Ended {
-    int status;
 };
 
 std::optional<std::string> setting_text(const Json& config, const std::string& key) {
@@ -72,13 +67,13 @@ std::optional<std::string> setting_text(const Json& config, const std::string& k
 }
 
 /// A load is wanted as large as possible, a machine as small as possible.
-bool wants_largest(const Options& options, const std::string& key) {
+bool wants_largest(const CapacityOptions& options, const std::string& key) {
     return options.find.empty() ? key.starts_with("workload.") : options.find == "largest";
 }
 
 class Capacity {
   public:
-    explicit Capacity(const Options& options)
+    explicit Capacity(const CapacityOptions& options)
         : options_(options),
           experiments_(options),
           own_(experiments_.plan({})),
@@ -371,7 +366,7 @@ class Capacity {
         return out;
     }
 
-    Options options_;
+    CapacityOptions options_;
     Experiments experiments_;
     Experiment own_;
     std::vector<report::Slo> slos_;
@@ -382,7 +377,7 @@ class Capacity {
     plan::Found found_;
 };
 
-int run_capacity(const Options& options) {
+int run_capacity(const CapacityOptions& options) {
     try {
         return Capacity(options).answer();
     } catch (const Ended& ended) {
@@ -398,7 +393,7 @@ int run_capacity(const Options& options) {
 void add_capacity(CLI::App& program, int& status) {
     CLI::App& command = *program.add_subcommand(
         "capacity", "the largest load, or the smallest machine, that meets an SLO");
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<CapacityOptions>();
     options->add_to(command);
     command
         .add_option("--slo",

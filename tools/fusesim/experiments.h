@@ -23,6 +23,11 @@ struct Experiment {
     std::string key;  ///< in the cache
 };
 
+/// Ends the command with this exit code.
+struct Ended {
+    int status;
+};
+
 /// Simulates many variants of one scenario: a process each, as many at a time as there are cores,
 /// or an element of a Slurm job array each; and none that was simulated before.
 class Experiments {

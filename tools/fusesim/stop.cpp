@@ -6,10 +6,10 @@ namespace fusesim::commands {
 
 namespace {
 
-std::atomic<bool> stop_asked{false};
+std::atomic<bool> signalled{false};
 
 void ask_to_stop(int) {
-    stop_asked = true;
+    signalled = true;
 }
 
 }  // namespace
@@ -21,7 +21,7 @@ const std::atomic<bool>& stop_on(std::initializer_list<int> signals) {
     for (const int signal : signals) {
         sigaction(signal, &action, nullptr);
     }
-    return stop_asked;
+    return signalled;
 }
 
 }  // namespace fusesim::commands

@@ -18,7 +18,7 @@ namespace fusesim::commands {
 
 namespace {
 
-struct Options : Experiments::Options {
+struct SweepOptions : Experiments::Options {
     std::vector<std::string> params;
     std::vector<std::string> exclusions;
     unsigned repeat = 0;  // 0: as the scenario says
@@ -28,7 +28,7 @@ struct Options : Experiments::Options {
 };
 
 /// What varies is given once: another --param or --set of the same key would win unseen.
-void refuse_twice(const std::vector<sweep::Param>& params, const Options& options) {
+void refuse_twice(const std::vector<sweep::Param>& params, const SweepOptions& options) {
     std::set<std::string> given;
     for (const std::string& text : options.overrides) {
         given.insert(text.substr(0, text.find('=')));
@@ -42,7 +42,7 @@ void refuse_twice(const std::vector<sweep::Param>& params, const Options& option
     }
 }
 
-std::vector<Experiment> plan(const Options& options, const Experiments& experiments) {
+std::vector<Experiment> plan(const SweepOptions& options, const Experiments& experiments) {
     std::vector<sweep::Param> params;
     for (const std::string& text : options.params) {
         params.push_back(sweep::parse_param(text));
@@ -67,7 +67,7 @@ std::vector<Experiment> plan(const Options& options, const Experiments& experime
     return plans;
 }
 
-int run_sweep(Options options) {
+int run_sweep(SweepOptions options) {
     if (options.repeat > 0) {
         options.overrides.push_back(fmt::format("run.repeat={}", options.repeat));
     }
@@ -105,7 +105,7 @@ int run_sweep(Options options) {
 void add_sweep(CLI::App& program, int& status) {
     CLI::App& command =
         *program.add_subcommand("sweep", "simulate every combination of some settings' values");
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SweepOptions>();
     options->add_to(command);
     command
         .add_option("--param",

@@ -530,7 +530,7 @@ void anonymise(const Rewrite& files, const std::string& key, bool keep_extension
 }
 
 // What the options of all four subcommands are kept in until the program runs them.
-struct Options {
+struct TraceOptions {
     Rewrite files;
     std::string path;
     std::string from;
@@ -583,7 +583,7 @@ void add_trace(CLI::App& program, int& status) {
     CLI::App& trace = *program.add_subcommand(
         "trace", "Convert, look into, count and anonymise traces (format: model/trace/README.md)");
     trace.require_subcommand(1);
-    const auto options = std::make_shared<Options>();
+    const auto options = std::make_shared<TraceOptions>();
     const auto done = [&status] { status = fine; };
 
     CLI::App& convert_app = *trace.add_subcommand(

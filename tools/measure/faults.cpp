@@ -1,5 +1,6 @@
 #include "faults.h"
 
+#include "pace.h"
 #include "process.h"
 #include "system/faults.h"
 
@@ -17,17 +18,12 @@
 
 namespace fusesim::measure {
 
+using real::now_ns;
 using system::FaultConfig;
 
 namespace {
 
 constexpr auto sample_ns = static_cast<std::int64_t>(report::waiting_sample_s * 1e9);
-
-std::int64_t now_ns() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
 
 void sleep_until(std::int64_t at_ns) {
     timespec at{};

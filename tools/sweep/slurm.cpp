@@ -25,7 +25,7 @@ constexpr auto between_looks = 500ms;
 /// What scontrol says if it says nothing; slurm.conf's default for MaxArraySize.
 constexpr std::size_t usual_array = 1001;
 
-std::string quoted(const std::string& word) {
+std::string shell_quoted(const std::string& word) {
     std::string out = "'";
     for (const char c : word) {
         out += c == '\'' ? "'\\''" : std::string(1, c);
@@ -65,7 +65,7 @@ Output output_of(const std::string& command) {
 }
 
 std::string running_job(const std::string& name) {
-    const Output found = output_of("squeue --me --noheader --array --name=" + quoted(name) +
+    const Output found = output_of("squeue --me --noheader --array --name=" + shell_quoted(name) +
                                    " --format=%F | head -n 1");
     return found.code == 0 && found.text.find_first_not_of("0123456789") == std::string::npos
                ? found.text
@@ -89,15 +89,15 @@ std::string submit(const std::vector<std::vector<std::string>>& commands,
     std::ofstream(script) << slurm_script(commands, each, options.folder);
     std::string command = fmt::format(
         "sbatch --parsable --job-name={} --array=0-{}{} --ntasks=1 --output={} --error={}",
-        quoted(options.name),
+        shell_quoted(options.name),
         elements - 1,
         options.jobs > 0 ? fmt::format("%{}", options.jobs) : "",
-        quoted((options.folder / "%a.out").string()),
-        quoted((options.folder / "%a.err").string()));
+        shell_quoted((options.folder / "%a.out").string()),
+        shell_quoted((options.folder / "%a.err").string()));
     for (const std::string& option : options.sbatch) {
-        command += " " + quoted(option);
+        command += " " + shell_quoted(option);
     }
-    const Output submitted = output_of(command + " " + quoted(script.string()));
+    const Output submitted = output_of(command + " " + shell_quoted(script.string()));
     const std::string job = submitted.text.substr(0, submitted.text.find(';'));
     if (submitted.code != 0 || job.find_first_not_of("0123456789") != std::string::npos) {
         throw NoSlurm("sbatch refused the job: " + submitted.text);
@@ -141,7 +141,7 @@ std::string slurm_script(const std::vector<std::vector<std::string>>& commands,
     for (std::size_t i = 0; i < commands.size(); ++i) {
         script += fmt::format("        {})", i);
         for (const std::string& word : commands[i]) {
-            script += " " + quoted(word);
+            script += " " + shell_quoted(word);
         }
         script += " ;;\n";
     }
@@ -154,12 +154,12 @@ std::string slurm_script(const std::vector<std::vector<std::string>>& commands,
         "    point $i > /dev/null 2> {}/$i.complaints\n"
         "    echo $? > {}/$i.code\n"
         "done\n",
-        quoted(std::filesystem::current_path().string()),
+        shell_quoted(std::filesystem::current_path().string()),
         each,
         each,
         commands.size(),
-        quoted(folder.string()),
-        quoted(folder.string()));
+        shell_quoted(folder.string()),
+        shell_quoted(folder.string()));
     return script;
 }
 

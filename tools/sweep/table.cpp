@@ -50,7 +50,7 @@ const Latency* latency_of(const Result& result, const std::string& name) {
     return request != nullptr && request->latency ? &*request->latency : nullptr;
 }
 
-std::string quoted(const std::string& text) {
+std::string csv_quoted(const std::string& text) {
     if (text.find_first_of(",\"\n") == std::string::npos) {
         return text;
     }
@@ -142,7 +142,7 @@ std::string csv(const std::vector<Point>& points) {
     }
     std::string out;
     for (const auto& setting : points.front().settings) {
-        out += quoted(setting.first) + ",";
+        out += csv_quoted(setting.first) + ",";
     }
     out += "ops_per_s,ops_per_s_low,ops_per_s_high,relative,read_bytes_per_s,write_bytes_per_s";
     for (const std::string& call : calls) {
@@ -152,7 +152,7 @@ std::string csv(const std::vector<Point>& points) {
     const double first = points.front().result.throughput.ops_per_s;
     for (const Point& point : points) {
         for (const auto& setting : point.settings) {
-            out += quoted(setting.second) + ",";
+            out += csv_quoted(setting.second) + ",";
         }
         const report::Throughput& throughput = point.result.throughput;
         const report::Interval* interval = report::find(throughput.ci95, "ops_per_s");
@@ -169,7 +169,7 @@ std::string csv(const std::vector<Point>& points) {
                     : ",,,,";
         }
         const auto& busiest = point.result.bottleneck;
-        out += busiest ? fmt::format(",{},{}\n", quoted(busiest->station), busiest->utilisation)
+        out += busiest ? fmt::format(",{},{}\n", csv_quoted(busiest->station), busiest->utilisation)
                        : ",,\n";
     }
     return out;

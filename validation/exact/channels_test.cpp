@@ -43,8 +43,8 @@ host::HostProfile cfs_host(unsigned cores) {
     return host;
 }
 
-struct Mount : validation::PaperMount<Channels> {
-    Mount(unsigned cores, const ChannelsConfig& config)
+struct ChannelsMount : validation::PaperMount<Channels> {
+    ChannelsMount(unsigned cores, const ChannelsConfig& config)
         : PaperMount(cfs_host(cores),
                      fuse::kernel_behaviour("6.18"),
                      fuse::ConnectionConfig{},
@@ -53,14 +53,15 @@ struct Mount : validation::PaperMount<Channels> {
 
     /// Requests one after the other, from 50 us on.
     void send_in_turn(unsigned core, std::initializer_list<Call*> sent) {
-        sim.engine.spawn("app", [](Mount& m, Thread& app, std::vector<Call*> all) -> Task<> {
-            co_await app.sleep_for(50_us);
-            co_await app.run();
-            for (Call* const one : all) {
-                co_await m.dev.call(app, *one);
-            }
-            app.exit();
-        }(*this, thread("app", core), std::vector<Call*>(sent)));
+        sim.engine.spawn("app",
+                         [](ChannelsMount& m, Thread& app, std::vector<Call*> all) -> Task<> {
+                             co_await app.sleep_for(50_us);
+                             co_await app.run();
+                             for (Call* const one : all) {
+                                 co_await m.dev.call(app, *one);
+                             }
+                             app.exit();
+                         }(*this, thread("app", core), std::vector<Call*>(sent)));
     }
 };
 
@@ -83,7 +84,7 @@ class Backend : public daemon::FileSystem {
 }  // namespace
 
 TEST_CASE("both sides wait busily: no wake-up, no idle exit, no context switch", "[exact]") {
-    Mount mount(2, waiting(Wait::busy));
+    ChannelsMount mount(2, waiting(Wait::busy));
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(1));
     Call& call = mount.call(Opcode::getattr);
@@ -98,7 +99,7 @@ TEST_CASE("both sides wait busily: no wake-up, no idle exit, no context switch",
 }
 
 TEST_CASE("event wait: both sides are woken", "[exact]") {
-    Mount mount(2, waiting(Wait::event));
+    ChannelsMount mount(2, waiting(Wait::event));
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(1));
     Call& call = mount.call(Opcode::getattr);
@@ -111,7 +112,7 @@ TEST_CASE("event wait: both sides are woken", "[exact]") {
 }
 
 TEST_CASE("a busy wait ends after its period", "[exact]") {
-    Mount mount(2, waiting(Wait::busy, 60_us));
+    ChannelsMount mount(2, waiting(Wait::busy, 60_us));
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(1));
     Call& first = mount.call(Opcode::getattr);
@@ -126,7 +127,7 @@ TEST_CASE("a busy wait ends after its period", "[exact]") {
 }
 
 TEST_CASE("a caller that waits busily gives way to the worker on its core", "[exact]") {
-    Mount mount(1, waiting(Wait::busy));
+    ChannelsMount mount(1, waiting(Wait::busy));
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(0));
     Call& call = mount.call(Opcode::getattr);
@@ -144,7 +145,7 @@ TEST_CASE("below the limit callers wait busily, above they sleep at once", "[exa
     config.event_wait_overhead = 50_us;
     config.latency_weight = 1;
     for (const auto& [service, busy] : {std::pair(100_us, 3U), std::pair(200_us, 1U)}) {
-        Mount mount(2, config);
+        ChannelsMount mount(2, config);
         Backend file_system(service);
         daemon::Session session(mount.dev, file_system, single(1));
         Call& a = mount.call(Opcode::getattr);
@@ -161,7 +162,7 @@ TEST_CASE("requests take the channel that the policy says", "[exact]") {
     const auto channels = [](Policy policy) {
         ChannelsConfig config = waiting(Wait::event, 1_ms, 3);
         config.policy = policy;
-        Mount mount(3, config);
+        ChannelsMount mount(3, config);
         HundredMicroseconds file_system;
         daemon::Session session(mount.dev, file_system, {});
         std::vector<unsigned> taken;
@@ -185,7 +186,7 @@ TEST_CASE("requests take the channel that the policy says", "[exact]") {
 }
 
 TEST_CASE("a FORGET of a mount with channels goes through /dev/fuse", "[exact]") {
-    Mount mount(2, waiting(Wait::adaptive));
+    ChannelsMount mount(2, waiting(Wait::adaptive));
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(1));
     mount.dev.forget(7, 1);
@@ -194,12 +195,12 @@ TEST_CASE("a FORGET of a mount with channels goes through /dev/fuse", "[exact]")
 }
 
 TEST_CASE("abort: callers and workers that wait busily end", "[exact]") {
-    Mount mount(2, waiting(Wait::busy));
+    ChannelsMount mount(2, waiting(Wait::busy));
     Backend file_system(10_ms);
     daemon::Session session(mount.dev, file_system, single(1));
     Call& call = mount.call(Opcode::getattr);
     mount.send_in_turn(0, {&call});
-    mount.sim.engine.spawn("abort", [](Mount& m) -> Task<> {
+    mount.sim.engine.spawn("abort", [](ChannelsMount& m) -> Task<> {
         co_await m.sim.engine.delay(200_us);
         m.dev.connection().abort();
     }(mount));

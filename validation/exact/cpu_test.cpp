@@ -260,7 +260,7 @@ TEST_CASE("interruptions take their share of a computing thread's time, and none
     Cpu cpu(sim.engine, profile, 1);
     Thread thread(cpu, "computes", Group::application);
     constexpr int runs = 20'000;
-    constexpr sim::Time asleep = 1000_s;
+    static constexpr sim::Time asleep = 1000_s;
     Time ended;
     const auto work = [](Thread& self, Time& at) -> Task<> {
         for (int i = 0; i < runs; ++i) {

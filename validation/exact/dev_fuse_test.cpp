@@ -30,10 +30,10 @@ using validation::single;
 
 namespace {
 
-struct Mount : validation::PaperMount<DevFuse> {
-    explicit Mount(unsigned cores,
-                   const fuse::ConnectionConfig& connection = {},
-                   const std::string& kernel = "6.1")
+struct DevFuseMount : validation::PaperMount<DevFuse> {
+    explicit DevFuseMount(unsigned cores,
+                          const fuse::ConnectionConfig& connection = {},
+                          const std::string& kernel = "6.1")
         : PaperMount(validation::paper_host(cores),
                      fuse::kernel_behaviour(kernel),
                      connection,
@@ -51,12 +51,12 @@ Task<> send_background(DevFuse& dev, Thread& thread, std::vector<Call*> calls) {
 }  // namespace
 
 TEST_CASE("one request over two cores: 135 us, then 137 us once the daemon sleeps", "[exact]") {
-    Mount mount(2);
+    DevFuseMount mount(2);
     HundredMicroseconds file_system;
     Session session(mount.dev, file_system, single(1));
     Call& first = mount.call(Opcode::getattr);
     Call& second = mount.call(Opcode::getattr);
-    mount.sim.engine.spawn("app", [](Mount& m, Call& a, Call& b) -> Task<> {
+    mount.sim.engine.spawn("app", [](DevFuseMount& m, Call& a, Call& b) -> Task<> {
         Thread& app = m.thread("app", 0);
         co_await app.run();
         co_await m.dev.call(app, a);
@@ -82,7 +82,7 @@ TEST_CASE("one request over two cores: 135 us, then 137 us once the daemon sleep
 }
 
 TEST_CASE("one request on one core: two context switches instead of two idle exits", "[exact]") {
-    Mount mount(1);
+    DevFuseMount mount(1);
     HundredMicroseconds file_system;
     Session session(mount.dev, file_system, single(0));
     Call& call = mount.call(Opcode::getattr);
@@ -99,7 +99,7 @@ TEST_CASE("one request on one core: two context switches instead of two idle exi
 }
 
 TEST_CASE("twelve background requests are let through, the next as each one ends", "[exact]") {
-    Mount mount(2);
+    DevFuseMount mount(2);
     HundredMicroseconds file_system;
     Session session(mount.dev, file_system, single(1));
     std::vector<Call*> calls;
@@ -122,7 +122,7 @@ TEST_CASE("twelve background requests are let through, the next as each one ends
 TEST_CASE("the gate holds callers, not requests, and lets one through per end", "[exact]") {
     fuse::ConnectionConfig connection;
     connection.limits = {2, 1};
-    Mount mount(2, connection);
+    DevFuseMount mount(2, connection);
     HundredMicroseconds file_system;
     Session session(mount.dev, file_system, single(1));
     std::vector<Call*> calls;
@@ -140,7 +140,7 @@ TEST_CASE("the gate holds callers, not requests, and lets one through per end", 
 TEST_CASE("a forced request passes the gate", "[exact]") {
     fuse::ConnectionConfig connection;
     connection.limits = {1, 1};
-    Mount mount(2, connection);
+    DevFuseMount mount(2, connection);
     HundredMicroseconds file_system;
     Session session(mount.dev, file_system, single(1));
     std::vector<Call*> calls{&mount.call(Opcode::read), &mount.call(Opcode::release)};
@@ -188,7 +188,7 @@ int run_length(const std::vector<std::string>& log, std::size_t& from) {
 TEST_CASE("8 requests, then 16 forgets and 8 requests by turns", "[exact]") {
     fuse::ConnectionConfig connection;
     connection.protocol_minor = 15;  // no BATCH_FORGET: one message a forget
-    Mount mount(2, connection);
+    DevFuseMount mount(2, connection);
     std::vector<Call*> calls;
     for (int i = 0; i < 40; ++i) {
         mount.dev.forget(static_cast<std::uint64_t>(i) + 2, 1);
@@ -198,7 +198,7 @@ TEST_CASE("8 requests, then 16 forgets and 8 requests by turns", "[exact]") {
     mount.dev.connection().set_max_background(100);
     std::vector<std::string> log;
     mount.sim.engine.spawn("app", send_background(mount.dev, mount.thread("app", 0), calls));
-    mount.sim.engine.spawn("daemon", [](Mount& m, std::vector<std::string>& l) -> Task<> {
+    mount.sim.engine.spawn("daemon", [](DevFuseMount& m, std::vector<std::string>& l) -> Task<> {
         Thread& worker = m.thread("daemon", 1);
         co_await worker.sleep_for(50_us);  // everything is queued before its first read
         co_await silent_daemon(m.dev, worker, l, 64);
@@ -212,7 +212,7 @@ TEST_CASE("8 requests, then 16 forgets and 8 requests by turns", "[exact]") {
 }
 
 TEST_CASE("an interrupt is read before older requests", "[exact]") {
-    Mount mount(4);
+    DevFuseMount mount(4);
     std::vector<std::string> log;
     Call& victim = mount.call(Opcode::setlkw);
     Call& other = mount.call(Opcode::getattr);
@@ -221,7 +221,7 @@ TEST_CASE("an interrupt is read before older requests", "[exact]") {
     mount.sim.engine.spawn(
         "other", send(mount.dev, mount.thread("other", 2), other, 9_us), Role::server);
     mount.sim.engine.spawn("daemon", silent_daemon(mount.dev, mount.thread("daemon", 1), log, 3));
-    mount.sim.engine.spawn("signal", [](Mount& m, Call& v) -> Task<> {
+    mount.sim.engine.spawn("signal", [](DevFuseMount& m, Call& v) -> Task<> {
         co_await m.sim.engine.delay(14'500_ns);
         CHECK(m.dev.connection().interrupt(v));
     }(mount, victim));
@@ -232,10 +232,10 @@ TEST_CASE("an interrupt is read before older requests", "[exact]") {
 }
 
 TEST_CASE("an answer through another clone of /dev/fuse is not found", "[exact]") {
-    Mount mount(2);
+    DevFuseMount mount(2);
     Call& call = mount.call(Opcode::getattr);
     mount.sim.engine.spawn("app", send(mount.dev, mount.thread("app", 0), call));
-    mount.sim.engine.spawn("daemon", [](Mount& m, Call& c) -> Task<> {
+    mount.sim.engine.spawn("daemon", [](DevFuseMount& m, Call& c) -> Task<> {
         Thread& worker = m.thread("daemon", 1);
         const DevFuse::Fd clone = m.dev.connection().clone_fd();
         const Taken taken = co_await m.dev.receive(worker, clone);
@@ -251,7 +251,7 @@ TEST_CASE("an answer through another clone of /dev/fuse is not found", "[exact]"
 }
 
 TEST_CASE("of two sleeping workers the one idle longest gets the request", "[exact]") {
-    Mount mount(4);
+    DevFuseMount mount(4);
     HundredMicroseconds file_system;
     SessionConfig config;
     config.max_threads = 2;
@@ -261,7 +261,7 @@ TEST_CASE("of two sleeping workers the one idle longest gets the request", "[exa
     for (int i = 0; i < 5; ++i) {
         calls.push_back(&mount.call(Opcode::getattr));
     }
-    mount.sim.engine.spawn("app", [](Mount& m, std::vector<Call*> all) -> Task<> {
+    mount.sim.engine.spawn("app", [](DevFuseMount& m, std::vector<Call*> all) -> Task<> {
         Thread& app = m.thread("app", 0);
         co_await app.run();
         for (Call* call : all) {
@@ -278,7 +278,7 @@ TEST_CASE("of two sleeping workers the one idle longest gets the request", "[exa
 
 TEST_CASE("the loop keeps one idle worker until its limit", "[exact]") {
     for (const int most : {1, 3, 10}) {
-        Mount mount(16);
+        DevFuseMount mount(16);
         HundredMicroseconds file_system;
         SessionConfig config;
         config.max_threads = most;
@@ -293,14 +293,14 @@ TEST_CASE("the loop keeps one idle worker until its limit", "[exact]") {
 }
 
 TEST_CASE("abort ends what is queued and what the daemon has", "[exact]") {
-    Mount mount(4);
+    DevFuseMount mount(4);
     std::vector<std::string> log;
     Call& taken = mount.call(Opcode::getattr);
     Call& queued = mount.call(Opcode::getattr);
     mount.sim.engine.spawn("taken", send(mount.dev, mount.thread("taken", 0), taken));
     mount.sim.engine.spawn("queued", send(mount.dev, mount.thread("queued", 2), queued, 20_us));
     mount.sim.engine.spawn("daemon", silent_daemon(mount.dev, mount.thread("daemon", 1), log, 1));
-    mount.sim.engine.spawn("admin", [](Mount& m) -> Task<> {
+    mount.sim.engine.spawn("admin", [](DevFuseMount& m) -> Task<> {
         co_await m.sim.engine.delay(100_us);
         m.dev.connection().abort();
     }(mount));

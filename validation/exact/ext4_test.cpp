@@ -44,9 +44,9 @@ class PaperDevice final : public device::Device {
     sim::Station station_;
 };
 
-struct Bench {
-    explicit Bench(const lower::Ext4Settings& settings = cold(),
-                   const lower::BlockSettings& block = {})
+struct Ext4Bench {
+    explicit Ext4Bench(const lower::Ext4Settings& settings = cold(),
+                       const lower::BlockSettings& block = {})
         : cpu(sim.engine, host(), 1), device(sim.engine), queue(cpu, device, block) {
         fs = std::make_unique<Ext4>(cpu, queue, settings);
         fs->add_directory(1, 1, false);
@@ -56,7 +56,7 @@ struct Bench {
         fs->load_quietly(3);
     }
 
-    ~Bench() { sim.engine.kill_all(); }
+    ~Ext4Bench() { sim.engine.kill_all(); }
 
     static host::HostProfile host() {
         host::HostProfile host = validation::paper_host(8);
@@ -103,7 +103,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("a random read that misses is one request, one that hits is none", "[lower]") {
-    Bench bench;
+    Ext4Bench bench;
     const Time took = bench.run([&](host::Thread& thread) -> Task<> {
         co_await bench.fs->read(thread, 2, 4096 * 1000, 4096);
         co_await bench.fs->read(thread, 2, 4096 * 1000, 4096);
@@ -116,7 +116,7 @@ TEST_CASE("a random read that misses is one request, one that hits is none", "[l
 }
 
 TEST_CASE("sequential reads of 4 KiB ask for windows of 4, 8, 16 and 32 pages", "[lower]") {
-    Bench bench;
+    Ext4Bench bench;
     bench.run([&](host::Thread& thread) -> Task<> {
         for (std::uint64_t page = 0; page < 92; ++page) {
             co_await bench.fs->read(thread, 2, 4096 * page, 4096);
@@ -132,9 +132,9 @@ TEST_CASE("sequential reads of 4 KiB ask for windows of 4, 8, 16 and 32 pages", 
 
 TEST_CASE("fsync is data, log, flush, and a durable commit block", "[lower]") {
     for (const bool fua : {true, false}) {
-        lower::Ext4Settings settings = Bench::cold();
+        lower::Ext4Settings settings = Ext4Bench::cold();
         settings.journal.fua = fua;
-        Bench bench(settings);
+        Ext4Bench bench(settings);
         const Time took = bench.run([&](host::Thread& thread) -> Task<> {
             co_await bench.fs->write(thread, 2, 4096 * 7, 4096);
             co_await bench.fs->fsync(thread, 2, false);
@@ -162,13 +162,13 @@ TEST_CASE(
     "fsync of a file that has not changed is one flush, fdatasync of one that has not grown "
     "does not wait for the journal",
     "[lower]") {
-    Bench bench;
+    Ext4Bench bench;
     const Time took = bench.run(
         [&](host::Thread& thread) -> Task<> { co_await bench.fs->fsync(thread, 2, false); });
     CHECK(took == 1_ms + 3_us);
     CHECK(bench.device.asked.front().kind == Io::Kind::flush);
 
-    Bench other;
+    Ext4Bench other;
     const Time data = other.run([&](host::Thread& thread) -> Task<> {
         co_await other.fs->write(thread, 2, 0, 4096);
         co_await other.fs->fsync(thread, 2, true);
@@ -178,9 +178,9 @@ TEST_CASE(
 }
 
 TEST_CASE("without barriers nothing is flushed", "[lower]") {
-    lower::Ext4Settings settings = Bench::cold();
+    lower::Ext4Settings settings = Ext4Bench::cold();
     settings.journal.barrier = false;
-    Bench bench(settings);
+    Ext4Bench bench(settings);
     const Time took = bench.run([&](host::Thread& thread) -> Task<> {
         co_await bench.fs->write(thread, 2, 0, 4096);
         co_await bench.fs->fsync(thread, 2, false);
@@ -189,7 +189,7 @@ TEST_CASE("without barriers nothing is flushed", "[lower]") {
 }
 
 TEST_CASE("a cold name costs directory, inode table and bitmap, each once", "[lower]") {
-    Bench bench;
+    Ext4Bench bench;
     // Two of the files' names are looked up: the directory's block is in memory since it was made.
     const Time took = bench.run([&](host::Thread& thread) -> Task<> {
         co_await bench.fs->create(thread, 1, 10, false);
@@ -202,7 +202,7 @@ TEST_CASE("a cold name costs directory, inode table and bitmap, each once", "[lo
 }
 
 TEST_CASE("dirty pages are written when they are 30 s old, neighbours together", "[lower]") {
-    Bench bench;
+    Ext4Bench bench;
     bench.run([&](host::Thread& thread) -> Task<> {
         for (std::uint64_t page = 0; page < 64; ++page) {
             co_await bench.fs->write(thread, 2, 4096 * (page / 16 * 100 + page % 16), 4096);

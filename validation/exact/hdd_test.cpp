@@ -42,14 +42,14 @@ HddConfig paper_disk() {
     return config;
 }
 
-struct Request {
+struct DiskRequest {
     Time at;
     Io::Kind kind;
     std::uint64_t sector;
     std::uint32_t count;
 };
 
-Task<> ask(Engine& engine, Hdd& disk, Request request, Time& done) {
+Task<> ask(Engine& engine, Hdd& disk, DiskRequest request, Time& done) {
     co_await engine.delay(request.at);
     Io io;
     io.kind = request.kind;
@@ -60,7 +60,7 @@ Task<> ask(Engine& engine, Hdd& disk, Request request, Time& done) {
 }
 
 /// When each request is done.
-std::vector<Time> run(const HddConfig& config, const std::vector<Request>& requests) {
+std::vector<Time> run(const HddConfig& config, const std::vector<DiskRequest>& requests) {
     validation::Simulation sim;
     Hdd disk(sim.engine, "disk", config);
     std::vector<Time> done(requests.size());
@@ -178,7 +178,7 @@ TEST_CASE("what was read ahead is a hit", "[hdd][exact]") {
 TEST_CASE("free reads keep what passes before, zero latency reads begin anywhere", "[hdd][exact]") {
     HddConfig config = paper_disk();
     // Landed at 0, 50 is asked for: 0 to 49 pass before.
-    const std::vector<Request> back = {{0_ms, get, 50, 1}, {10_ms, get, 20, 10}};
+    const std::vector<DiskRequest> back = {{0_ms, get, 50, 1}, {10_ms, get, 20, 10}};
     CHECK(run(config, back)[1] == 13'001_us);
     config.buffer.free_reads = true;
     CHECK(run(config, back)[1] == 10'010_us);
@@ -251,7 +251,7 @@ TEST_CASE("the queue serves what passes first; one command at a time does not ch
     config.queue.depth = 8;
     // While sector 10 is read, three others come: after 1.1 ms, 20 is next, then 40, then 30 is
     // behind by one revolution only if it is served in order.
-    const std::vector<Request> requests = {
+    const std::vector<DiskRequest> requests = {
         {0_ms, get, 10, 1}, {500_us, get, 40, 1}, {510_us, get, 30, 1}, {520_us, get, 20, 1}};
     const auto nearest = run(config, requests);
     CHECK(nearest == std::vector<Time>{1101_us, 4101_us, 3101_us, 2101_us});

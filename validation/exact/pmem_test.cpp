@@ -37,8 +37,8 @@ PmemConfig paper_memory() {
     return config;
 }
 
-struct Bench {
-    explicit Bench(const PmemConfig& config = paper_memory())
+struct PmemBench {
+    explicit PmemBench(const PmemConfig& config = paper_memory())
         : pmem(sim.engine, "pmem", config, 1) {}
 
     validation::Simulation sim;
@@ -48,7 +48,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("a load takes buffer, medium and translation", "[pmem][exact]") {
-    Bench b;
+    PmemBench b;
     CHECK(b.pmem.load(0_us, 0, 8) == 11'100_ns);
     CHECK(b.pmem.load(20_us, 64, 8) == 20'100_ns);
     // The line that was loaded last is not ready again at once.
@@ -61,20 +61,20 @@ TEST_CASE("a load takes buffer, medium and translation", "[pmem][exact]") {
 }
 
 TEST_CASE("a thread has some loads under way, the medium serves all threads", "[pmem][exact]") {
-    Bench b;
+    PmemBench b;
     CHECK(b.pmem.load(0_us, 0, 8) == 11'100_ns);
     // Four lines are sixteen words, one line in the buffer: the slowest takes 1.1 us, and fifteen
     // more words four at a time 850 ns each on average.
     CHECK(b.pmem.load(20_us, 0, 1024) == 20_us + 1100_ns + 850_ns * 15 / 4);
     // Two at the same time, of new lines on a known page: the second waits for the medium.
-    Bench c;
+    PmemBench c;
     c.pmem.load(0_us, 0, 8);
     CHECK(c.pmem.load(20_us, 1024, 64) == 21'100_ns);
     CHECK(c.pmem.load(20_us, 1280, 64) == 21'100_ns + 256_ns);
 }
 
 TEST_CASE("stores end in the queue until it is full, and combine there", "[pmem][exact]") {
-    Bench b;
+    PmemBench b;
     // Eight words of eight lines fill it; the first is being written until 2.01 us.
     Time now;
     for (unsigned i = 0; i < 8; ++i) {
@@ -84,7 +84,7 @@ TEST_CASE("stores end in the queue until it is full, and combine there", "[pmem]
     CHECK(b.pmem.store(now, 8 * 256, 64) == 2010_ns);
 
     // Two lines, two words each by turns: they are written once each.
-    Bench c;
+    PmemBench c;
     now = Time();
     now = c.pmem.store(now, 0, 64);  // to the medium at once
     for (const unsigned at : {256u, 512u, 320u, 576u}) {
@@ -96,14 +96,14 @@ TEST_CASE("stores end in the queue until it is full, and combine there", "[pmem]
 }
 
 TEST_CASE("a word on its way to the medium is stored to again only later", "[pmem][exact]") {
-    Bench b;
+    PmemBench b;
     CHECK(b.pmem.store(0_us, 0, 64) == 10_ns);
     CHECK(b.pmem.store(1_us, 0, 64) == 3010_ns);
     CHECK(b.pmem.store(10_us, 64, 64) == 10'010_ns);
 }
 
 TEST_CASE("a long write goes at the medium's pace", "[pmem][exact]") {
-    Bench b;
+    PmemBench b;
     // 64 lines: the last two are in the queue when the 62 before them have been written.
     CHECK(b.pmem.store(0_us, 0, 16'384) == 62 * 2_us + 80_ns);
 }
@@ -112,7 +112,7 @@ TEST_CASE("as a block device it has an overhead and a flush that costs nothing m
           "[pmem][exact]") {
     PmemConfig config = paper_memory();
     config.request = 1_us;
-    Bench b(config);
+    PmemBench b(config);
     Time read;
     Time flushed;
     b.sim.engine.spawn("client",

@@ -39,8 +39,8 @@ host::HostProfile cfs_host(unsigned cores) {
     return host;
 }
 
-struct Mount : validation::PaperMount<Rings> {
-    Mount(unsigned cores, const RingsConfig& config, fuse::ConnectionConfig connection = {})
+struct RingsMount : validation::PaperMount<Rings> {
+    RingsMount(unsigned cores, const RingsConfig& config, fuse::ConnectionConfig connection = {})
         : PaperMount(cfs_host(cores), fuse::kernel_behaviour("5.15"), connection, config, 1) {}
 
     Call& send_late(unsigned core, Opcode opcode = Opcode::getattr) {
@@ -51,7 +51,7 @@ struct Mount : validation::PaperMount<Rings> {
 
     Call& send_in_background(Time start) {
         Call& sent = call(Opcode::read);
-        sim.engine.spawn("app", [](Mount& m, Thread& app, Call& one, Time begin) -> Task<> {
+        sim.engine.spawn("app", [](RingsMount& m, Thread& app, Call& one, Time begin) -> Task<> {
             co_await app.sleep_for(begin);
             co_await app.run();
             co_await m.dev.call_background(app, one);
@@ -64,7 +64,7 @@ struct Mount : validation::PaperMount<Rings> {
 }  // namespace
 
 TEST_CASE("a request on a ring of the caller's core: no system call either way", "[exact]") {
-    Mount mount(1, polling(1_ms));
+    RingsMount mount(1, polling(1_ms));
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, {});
     const Call& call = mount.send_late(0);
@@ -90,7 +90,7 @@ TEST_CASE("jiffies: callers poll until more ticks have passed than the period ha
     const auto busy_until = [](RingsConfig::PollClock clock) {
         RingsConfig config = polling(50_us);
         config.poll_clock = clock;
-        Mount mount(1, config);
+        RingsMount mount(1, config);
         Asleep file_system;
         daemon::Session session(mount.dev, file_system, {});
         const Call& call = mount.send_late(0);
@@ -114,7 +114,7 @@ TEST_CASE("requests avoid rings on which a caller sleeps", "[exact]") {
         bool includes_library() const override { return true; }
     };
 
-    Mount mount(2, polling(10_us));
+    RingsMount mount(2, polling(10_us));
     Asleep file_system;
     daemon::Session session(mount.dev, file_system, {});
     const Call& first = mount.send_late(0);
@@ -130,7 +130,7 @@ TEST_CASE("requests avoid rings on which a caller sleeps", "[exact]") {
 TEST_CASE("background requests go round, each ring has limits of its own", "[exact]") {
     fuse::ConnectionConfig connection;
     connection.limits = {1, 1};
-    Mount mount(2, polling(1_ms), connection);
+    RingsMount mount(2, polling(1_ms), connection);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, {});
     std::vector<Call*> calls;
@@ -149,10 +149,10 @@ TEST_CASE("forgets of a ring: one at a time, without waking anybody, lost if it 
           "[exact]") {
     RingsConfig config = polling(1_ms);
     config.forget_entries = 2;
-    Mount mount(1, config);
+    RingsMount mount(1, config);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, {});
-    mount.sim.engine.spawn("early", [](Mount& m) -> Task<> {
+    mount.sim.engine.spawn("early", [](RingsMount& m) -> Task<> {
         co_await m.sim.engine.delay(20_us);
         for (int i = 0; i < 3; ++i) {
             m.dev.forget(7, 1);
@@ -202,7 +202,7 @@ TEST_CASE("a ring gets a second worker while its first is asleep with a request"
 
     RingsConfig config = polling(1_ms);
     config.most_workers = 2;
-    Mount mount(1, config);
+    RingsMount mount(1, config);
     Asleep file_system;
     daemon::Session session(mount.dev, file_system, {});
     for (int i = 0; i < 3; ++i) {

@@ -33,8 +33,8 @@ host::HostProfile ring_host(unsigned cores) {
     return host;
 }
 
-struct Mount : validation::PaperMount<Uring> {
-    Mount(unsigned cores, unsigned depth)
+struct UringMount : validation::PaperMount<Uring> {
+    UringMount(unsigned cores, unsigned depth)
         : PaperMount(ring_host(cores),
                      fuse::kernel_behaviour("6.18"),
                      fuse::ConnectionConfig{},
@@ -52,12 +52,12 @@ struct Mount : validation::PaperMount<Uring> {
 }  // namespace
 
 TEST_CASE("a request on a ring over two cores: one system call of the daemon", "[exact]") {
-    Mount mount(2, 8);
+    UringMount mount(2, 8);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(1));
     Call& first = mount.call(Opcode::getattr);
     Call& second = mount.call(Opcode::getattr);
-    mount.sim.engine.spawn("app", [](Mount& m, Call& a, Call& b) -> Task<> {
+    mount.sim.engine.spawn("app", [](UringMount& m, Call& a, Call& b) -> Task<> {
         Thread& app = m.thread("app", 0);
         co_await app.sleep_for(50_us);
         co_await app.run();
@@ -77,7 +77,7 @@ TEST_CASE("a request on a ring over two cores: one system call of the daemon", "
 }
 
 TEST_CASE("a request on a ring of the caller's own core: two context switches", "[exact]") {
-    Mount mount(1, 8);
+    UringMount mount(1, 8);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(0));
     const Call& call = mount.send_late("app", 0);
@@ -89,7 +89,7 @@ TEST_CASE("a request on a ring of the caller's own core: two context switches", 
 }
 
 TEST_CASE("with one entry the commit fetches the next request in the same call", "[exact]") {
-    Mount mount(2, 1);
+    UringMount mount(2, 1);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(1));
     const Call& a = mount.send_late("a", 0);
@@ -104,7 +104,7 @@ TEST_CASE("with one entry the commit fetches the next request in the same call",
 }
 
 TEST_CASE("with two entries both requests are handled before one call commits them", "[exact]") {
-    Mount mount(2, 2);
+    UringMount mount(2, 2);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(1));
     const Call& a = mount.send_late("a", 0);
@@ -121,7 +121,7 @@ TEST_CASE("with two entries both requests are handled before one call commits th
 }
 
 TEST_CASE("requests stay on the queue of their caller's core though another idles", "[exact]") {
-    Mount mount(3, 1);
+    UringMount mount(3, 1);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, {});
     const Call& a = mount.send_late("a", 2);
@@ -132,7 +132,7 @@ TEST_CASE("requests stay on the queue of their caller's core though another idle
 }
 
 TEST_CASE("a FORGET goes through /dev/fuse", "[exact]") {
-    Mount mount(2, 8);
+    UringMount mount(2, 8);
     HundredMicroseconds file_system;
     daemon::Session session(mount.dev, file_system, single(1));
     mount.dev.forget(7, 1);
@@ -142,10 +142,10 @@ TEST_CASE("a FORGET goes through /dev/fuse", "[exact]") {
 }
 
 TEST_CASE("abort ends what waits on a ring", "[exact]") {
-    Mount mount(2, 1);
+    UringMount mount(2, 1);
     const Call& a = mount.send_late("a", 0);
     const Call& b = mount.send_late("b", 0);
-    mount.sim.engine.spawn("admin", [](Mount& m) -> Task<> {
+    mount.sim.engine.spawn("admin", [](UringMount& m) -> Task<> {
         co_await m.sim.engine.delay(100_us);
         m.dev.connection().abort();
     }(mount));

@@ -83,7 +83,7 @@ std::string error_of(Action action) {
     return "";
 }
 
-std::string complaint(const std::string& text, std::vector<std::string> overrides = {}) {
+std::string document_complaint(const std::string& text, std::vector<std::string> overrides = {}) {
     return error_of([&] { tree(text, std::move(overrides)); });
 }
 
@@ -109,46 +109,49 @@ TEST_CASE("an empty document is an empty map", "[config]") {
 }
 
 TEST_CASE("a duplicate key is an error that names both places", "[config]") {
-    CHECK(complaint("a: 1\nb: 2\na: 3\n") ==
+    CHECK(document_complaint("a: 1\nb: 2\na: 3\n") ==
           "s.yaml:3:1: error: duplicate key 'a'; first in line 1\n"
           "  3 | a: 3\n"
           "    | ^\n"
           "  hint: remove one of the two");
-    CHECK_THAT(complaint("m: {x: 1, y: {z: 1, z: 1}}"),
+    CHECK_THAT(document_complaint("m: {x: 1, y: {z: 1, z: 1}}"),
                Catch::StartsWith("s.yaml:1:21: error: duplicate key 'z'"));
 }
 
 TEST_CASE("text that is no YAML is an error with its place", "[config]") {
-    CHECK_THAT(complaint("a: [1, 2\nb: 3\n"), Catch::StartsWith("s.yaml:2:2: error: not YAML: "));
-    CHECK_THAT(complaint("a: 1\n b: 2\n"), Catch::StartsWith("s.yaml:2:3: error: not YAML: "));
-    CHECK_THAT(complaint("a: \"x"), Catch::StartsWith("s.yaml:1:"));
-    CHECK_THAT(complaint("a: b: c"), Catch::StartsWith("s.yaml:1:"));
-    CHECK_THAT(complaint("a: *x"), Catch::StartsWith("s.yaml:1:4: error: not YAML: "));
-    CHECK(complaint(std::string("a: \0b", 5)) ==
+    CHECK_THAT(document_complaint("a: [1, 2\nb: 3\n"),
+               Catch::StartsWith("s.yaml:2:2: error: not YAML: "));
+    CHECK_THAT(document_complaint("a: 1\n b: 2\n"),
+               Catch::StartsWith("s.yaml:2:3: error: not YAML: "));
+    CHECK_THAT(document_complaint("a: \"x"), Catch::StartsWith("s.yaml:1:"));
+    CHECK_THAT(document_complaint("a: b: c"), Catch::StartsWith("s.yaml:1:"));
+    CHECK_THAT(document_complaint("a: *x"), Catch::StartsWith("s.yaml:1:4: error: not YAML: "));
+    CHECK(document_complaint(std::string("a: \0b", 5)) ==
           "s.yaml:byte 3: error: this is not UTF-8 text\n"
           "  hint: configurations are YAML files");
-    CHECK_THAT(complaint("a: \xff"), Catch::StartsWith("s.yaml:byte 3: error"));
-    CHECK_THAT(complaint("a: \xc3"), Catch::StartsWith("s.yaml:byte 3: error"));
-    CHECK_THAT(complaint("a: \xed\xa0\x80"), Catch::StartsWith("s.yaml:byte 3: error"));
-    CHECK_THAT(complaint("a: \xe0\x80\x80"), Catch::StartsWith("s.yaml:byte 3: error"));
+    CHECK_THAT(document_complaint("a: \xff"), Catch::StartsWith("s.yaml:byte 3: error"));
+    CHECK_THAT(document_complaint("a: \xc3"), Catch::StartsWith("s.yaml:byte 3: error"));
+    CHECK_THAT(document_complaint("a: \xed\xa0\x80"), Catch::StartsWith("s.yaml:byte 3: error"));
+    CHECK_THAT(document_complaint("a: \xe0\x80\x80"), Catch::StartsWith("s.yaml:byte 3: error"));
 }
 
 TEST_CASE("tags, merge keys, odd keys and second documents are errors", "[config]") {
-    CHECK_THAT(complaint("a: !!int 3"), Catch::Contains("tags have no meaning here"));
-    CHECK_THAT(complaint("a: !x [3]"), Catch::Contains("hint: remove !x"));
-    CHECK_THAT(complaint("b: &b {}\na:\n  <<: *b\n"),
+    CHECK_THAT(document_complaint("a: !!int 3"), Catch::Contains("tags have no meaning here"));
+    CHECK_THAT(document_complaint("a: !x [3]"), Catch::Contains("hint: remove !x"));
+    CHECK_THAT(document_complaint("b: &b {}\na:\n  <<: *b\n"),
                Catch::StartsWith("s.yaml:3:3: error: merge keys are not supported"));
-    CHECK_THAT(complaint("[a]: 1"), Catch::StartsWith("s.yaml:1:1: error: a key must be a word"));
-    CHECK_THAT(complaint("{a: 1}: 1"), Catch::Contains("a key must be a word"));
-    CHECK_THAT(complaint("? \n: 1"), Catch::Contains("a key must be a word"));
-    CHECK_THAT(complaint("a: 1\n---\nb: 2\n"),
+    CHECK_THAT(document_complaint("[a]: 1"),
+               Catch::StartsWith("s.yaml:1:1: error: a key must be a word"));
+    CHECK_THAT(document_complaint("{a: 1}: 1"), Catch::Contains("a key must be a word"));
+    CHECK_THAT(document_complaint("? \n: 1"), Catch::Contains("a key must be a word"));
+    CHECK_THAT(document_complaint("a: 1\n---\nb: 2\n"),
                Catch::StartsWith("s.yaml:3:1: error: a second document"));
 }
 
 TEST_CASE("aliases are copies", "[config]") {
     CHECK(tree("a: &x {k: 1}\nb: *x\nc: [*x, *x]\n") ==
           "{a: {k: 1}, b: {k: 1}, c: [{k: 1}, {k: 1}]}");
-    CHECK_THAT(complaint("a: &x [*x]"),
+    CHECK_THAT(document_complaint("a: &x [*x]"),
                Catch::StartsWith("s.yaml:1:8: error: alias of a value that contains it"));
 }
 
@@ -162,37 +165,40 @@ TEST_CASE("aliases that would fill the memory are an error", "[config]") {
         }
         bomb += "]\n";
     }
-    CHECK_THAT(complaint(bomb), Catch::Contains("more than 200000 values, aliases counted"));
+    CHECK_THAT(document_complaint(bomb),
+               Catch::Contains("more than 200000 values, aliases counted"));
 }
 
 TEST_CASE("deep nesting is an error, also by aliases", "[config]") {
-    CHECK_THAT(complaint("a: " + std::string(1000, '[') + std::string(1000, ']')),
+    CHECK_THAT(document_complaint("a: " + std::string(1000, '[') + std::string(1000, ']')),
                Catch::Contains("more than 40 maps and lists inside each other"));
-    CHECK_THAT(complaint("a: " + std::string(100'000, '[')), Catch::StartsWith("s.yaml:1:"));
+    CHECK_THAT(document_complaint("a: " + std::string(100'000, '[')),
+               Catch::StartsWith("s.yaml:1:"));
     std::string dashes;
     for (int i = 0; i < 10'000; ++i) {
         dashes += "- ";
     }
-    CHECK_THAT(complaint(dashes + "x"), Catch::Contains("more than 40 maps and lists"));
+    CHECK_THAT(document_complaint(dashes + "x"), Catch::Contains("more than 40 maps and lists"));
     std::string chain = "a0: &a0 [x]\n";
     for (int i = 1; i < 60; ++i) {
         const std::string n = std::to_string(i);
         chain += "a" + n + ": &a" + n + " [*a" + std::to_string(i - 1) + "]\n";
     }
-    CHECK_THAT(complaint(chain), Catch::Contains("more than 40 maps and lists"));
+    CHECK_THAT(document_complaint(chain), Catch::Contains("more than 40 maps and lists"));
 }
 
 TEST_CASE("long lines and giant scalars are shown in part", "[config]") {
-    const std::string all = complaint("ok: 1\n? [" + std::string(100'000, 'x') + "]\n: 1\n");
+    const std::string all =
+        document_complaint("ok: 1\n? [" + std::string(100'000, 'x') + "]\n: 1\n");
     CHECK(all.size() < 300);
-    const std::string far =
-        complaint("{" + std::string(500, ' ') + "a: 1, a: " + std::string(5000, 'y') + "}");
+    const std::string far = document_complaint("{" + std::string(500, ' ') +
+                                               "a: 1, a: " + std::string(5000, 'y') + "}");
     CHECK(far.size() < 400);
     CHECK_THAT(far, Catch::Contains("a: 1, a: yyy"));
 }
 
 TEST_CASE("the caret stands below the column, also after tabs and other letters", "[config]") {
-    CHECK(complaint("{\t\"\u00e4\": 1,\ta: 1, a: 2}") ==
+    CHECK(document_complaint("{\t\"\u00e4\": 1,\ta: 1, a: 2}") ==
           "s.yaml:1:18: error: duplicate key 'a'; first in line 1\n"
           "  1 | {\t\"\u00e4\": 1,\ta: 1, a: 2}\n"
           "    |  \t       \t      ^\n"
@@ -209,24 +215,24 @@ TEST_CASE("overrides replace and add, in their order", "[config]") {
 }
 
 TEST_CASE("an override that cannot be is an error with its number", "[config]") {
-    CHECK(complaint("", {"a=1", "b"}) ==
+    CHECK(document_complaint("", {"a=1", "b"}) ==
           "command line:2:1: error: override 'b' has no '='\n"
           "  2 | b\n"
           "    | ^\n"
           "  hint: write key.path=value");
-    CHECK_THAT(complaint("", {"=1"}), Catch::Contains("has no proper key"));
-    CHECK_THAT(complaint("", {"a..b=1"}), Catch::Contains("has no proper key"));
-    CHECK_THAT(complaint("", {"a b=1"}), Catch::Contains("has no proper key"));
-    CHECK_THAT(complaint("", {"a=1\n2"}), Catch::Contains("an override is one line"));
+    CHECK_THAT(document_complaint("", {"=1"}), Catch::Contains("has no proper key"));
+    CHECK_THAT(document_complaint("", {"a..b=1"}), Catch::Contains("has no proper key"));
+    CHECK_THAT(document_complaint("", {"a b=1"}), Catch::Contains("has no proper key"));
+    CHECK_THAT(document_complaint("", {"a=1\n2"}), Catch::Contains("an override is one line"));
     CHECK_THAT(
-        complaint("", {"a=[1"}),
+        document_complaint("", {"a=[1"}),
         Catch::StartsWith("command line:1:3: error: ") && Catch::Contains("close the bracket"));
-    CHECK_THAT(complaint("", {"a={b: 1, b: 2}"}),
+    CHECK_THAT(document_complaint("", {"a={b: 1, b: 2}"}),
                Catch::StartsWith("command line:1:10: error: duplicate key 'b'"));
-    CHECK_THAT(complaint("a: 1", {"a.b=2"}),
+    CHECK_THAT(document_complaint("a: 1", {"a.b=2"}),
                Catch::StartsWith("command line:1:1: error: cannot set 'b' inside a = '1'"));
-    CHECK_THAT(complaint("a: [1]", {"a.1=2"}), Catch::Contains("hint: items are 0 to 0"));
-    CHECK_THAT(complaint("a: []", {"a.x=2"}), Catch::Contains("hint: the list is empty"));
+    CHECK_THAT(document_complaint("a: [1]", {"a.1=2"}), Catch::Contains("hint: items are 0 to 0"));
+    CHECK_THAT(document_complaint("a: []", {"a.x=2"}), Catch::Contains("hint: the list is empty"));
 }
 
 TEST_CASE("an included file lies below the keys beside from:", "[config]") {

@@ -107,7 +107,7 @@ Scenario read(const std::string& text, std::vector<std::string> overrides = {}) 
 }
 
 /// All that is wrong with a text, as the user sees it; "" if nothing is.
-std::string complaint(const std::string& text, std::vector<std::string> overrides = {}) {
+std::string map_complaint(const std::string& text, std::vector<std::string> overrides = {}) {
     try {
         read(text, std::move(overrides));
     } catch (const config::Error& error) {
@@ -181,7 +181,7 @@ TEST_CASE("a file is looked for beside the file that names it", "[config]") {
 }
 
 TEST_CASE("an unknown key is an error with the nearest key", "[config]") {
-    CHECK(complaint("mount:\n  dept: 3\n") ==
+    CHECK(map_complaint("mount:\n  dept: 3\n") ==
           "s.yaml:2:3: error: unknown key 'dept' in mount\n"
           "  2 |   dept: 3\n"
           "    |   ^\n"
@@ -189,76 +189,78 @@ TEST_CASE("an unknown key is an error with the nearest key", "[config]") {
 }
 
 TEST_CASE("an unknown key that exists elsewhere is sent there", "[config]") {
-    CHECK_THAT(complaint("max_write: 4k"), Catch::Contains("did you mean 'mount.max_write'?"));
-    CHECK_THAT(complaint("mount: {rpm: 7200}"), Catch::Contains("'rpm' belongs to kind: hdd"));
-    CHECK_THAT(complaint("mount: {kind: hdd, channels: 1}"),
+    CHECK_THAT(map_complaint("max_write: 4k"), Catch::Contains("did you mean 'mount.max_write'?"));
+    CHECK_THAT(map_complaint("mount: {rpm: 7200}"), Catch::Contains("'rpm' belongs to kind: hdd"));
+    CHECK_THAT(map_complaint("mount: {kind: hdd, channels: 1}"),
                Catch::Contains("'channels' belongs to kind: ssd"));
-    CHECK_THAT(complaint("extra: {zzzzzz: 1}"), Catch::Contains("hint: keys here are base"));
+    CHECK_THAT(map_complaint("extra: {zzzzzz: 1}"), Catch::Contains("hint: keys here are base"));
 }
 
 TEST_CASE("a value outside its range is an error that names the range", "[config]") {
-    CHECK(complaint("mount:\n  depth: 0\n") ==
+    CHECK(map_complaint("mount:\n  depth: 0\n") ==
           "s.yaml:2:10: error: mount.depth = '0' is outside 1..65535\n"
           "  2 |   depth: 0\n"
           "    |          ^");
-    CHECK_THAT(complaint("mount: {max_write: 2 MiB}"),
+    CHECK_THAT(map_complaint("mount: {max_write: 2 MiB}"),
                Catch::Contains("'2 MiB' is outside 4 KiB..1 MiB"));
-    CHECK_THAT(complaint("depths: [1, 101]"),
+    CHECK_THAT(map_complaint("depths: [1, 101]"),
                Catch::Contains("s.yaml:1:13: error: depths[1] = '101' is outside 1..100"));
 }
 
 TEST_CASE("a wrong unit is an error that names a right one", "[config]") {
-    CHECK(complaint("extra: {base: 5}") ==
+    CHECK(map_complaint("extra: {base: 5}") ==
           "s.yaml:1:15: error: extra.base = '5' has no unit\n"
           "  1 | extra: {base: 5}\n"
           "    |               ^\n"
           "  hint: write 5 us, 5 ms or 5 s");
-    CHECK_THAT(complaint("extra: {base: 5 KiB}"), Catch::Contains("unknown unit 'KiB'"));
-    CHECK_THAT(complaint("mount: {max_write: 4kB}"),
+    CHECK_THAT(map_complaint("extra: {base: 5 KiB}"), Catch::Contains("unknown unit 'KiB'"));
+    CHECK_THAT(map_complaint("mount: {max_write: 4kB}"),
                Catch::Contains("ambiguous unit 'kB'") &&
                    Catch::Contains("hint: write KiB: sizes are powers of 1024"));
 }
 
 TEST_CASE("a value of the wrong type is an error", "[config]") {
-    CHECK_THAT(complaint("mount: 3"), Catch::Contains("mount must be a map, not '3'"));
-    CHECK_THAT(complaint("mount: {depth: [1]}"),
+    CHECK_THAT(map_complaint("mount: 3"), Catch::Contains("mount must be a map, not '3'"));
+    CHECK_THAT(map_complaint("mount: {depth: [1]}"),
                Catch::Contains("mount.depth must be a number, not a list"));
     CHECK_THAT(
-        complaint("depths: 3"),
+        map_complaint("depths: 3"),
         Catch::Contains("depths must be a list, not '3'") && Catch::Contains("hint: write [3]"));
-    CHECK_THAT(complaint("mount: {splice: yes}"),
+    CHECK_THAT(map_complaint("mount: {splice: yes}"),
                Catch::Contains("mount.splice = 'yes' is neither true nor false"));
-    CHECK_THAT(complaint("name:"), Catch::Contains("name must be a text, not nothing"));
-    CHECK_THAT(complaint("costs: [1]"), Catch::Contains("costs must be a map, not a list"));
-    CHECK_THAT(complaint("costs: {READ: 1}"), Catch::Contains("costs.READ must be a map, not '1'"));
-    CHECK_THAT(complaint("steps: [1]"), Catch::Contains("steps[0] must be a map, not '1'"));
-    CHECK_THAT(complaint("sweep: {a: b}"), Catch::Contains("sweep.a must be a list, not 'b'"));
-    CHECK_THAT(complaint("[1]"), Catch::Contains("a configuration is a map of keys, not a list"));
-    CHECK_THAT(complaint("word"), Catch::Contains("not 'word'"));
+    CHECK_THAT(map_complaint("name:"), Catch::Contains("name must be a text, not nothing"));
+    CHECK_THAT(map_complaint("costs: [1]"), Catch::Contains("costs must be a map, not a list"));
+    CHECK_THAT(map_complaint("costs: {READ: 1}"),
+               Catch::Contains("costs.READ must be a map, not '1'"));
+    CHECK_THAT(map_complaint("steps: [1]"), Catch::Contains("steps[0] must be a map, not '1'"));
+    CHECK_THAT(map_complaint("sweep: {a: b}"), Catch::Contains("sweep.a must be a list, not 'b'"));
+    CHECK_THAT(map_complaint("[1]"),
+               Catch::Contains("a configuration is a map of keys, not a list"));
+    CHECK_THAT(map_complaint("word"), Catch::Contains("not 'word'"));
 }
 
 TEST_CASE("a word that is not in the table is an error with all words", "[config]") {
-    CHECK_THAT(complaint("mode: thnk"),
+    CHECK_THAT(map_complaint("mode: thnk"),
                Catch::Contains("mode = 'thnk' is not one of timed, think") &&
                    Catch::Contains("did you mean 'think'?"));
-    CHECK_THAT(complaint("mode: [think]"),
+    CHECK_THAT(map_complaint("mode: [think]"),
                Catch::Contains("mode must be one of timed, think, not a list"));
     // Which keys a wrong kind would allow is anybody's guess: only the kind is reported.
-    CHECK(complaint("mount: {kind: tape, reels: 2}") ==
+    CHECK(map_complaint("mount: {kind: tape, reels: 2}") ==
           "s.yaml:1:15: error: mount.kind = 'tape' is not one of ssd, hdd\n"
           "  1 | mount: {kind: tape, reels: 2}\n"
           "    |               ^");
 }
 
 TEST_CASE("a rule between settings is reported at its key", "[config]") {
-    CHECK_THAT(complaint("mount: {depth: 4}"),
+    CHECK_THAT(map_complaint("mount: {depth: 4}"),
                Catch::Contains("s.yaml:1:8: error: mount.threshold must not exceed depth"));
-    CHECK_THAT(complaint("mount: {depth: 4, threshold: 5}"), Catch::Contains("s.yaml:1:30"));
-    CHECK_THAT(complaint("mount: {depth: 0}"), !Catch::Contains("must not exceed"));
+    CHECK_THAT(map_complaint("mount: {depth: 4, threshold: 5}"), Catch::Contains("s.yaml:1:30"));
+    CHECK_THAT(map_complaint("mount: {depth: 0}"), !Catch::Contains("must not exceed"));
 }
 
 TEST_CASE("all problems are reported together, in the order of the file", "[config]") {
-    const std::string text = complaint("nam: x\nmount:\n  depth: 0\nmode: no\n");
+    const std::string text = map_complaint("nam: x\nmount:\n  depth: 0\nmode: no\n");
     const auto first = text.find("s.yaml:1:1: error: unknown key 'nam'");
     const auto second = text.find("s.yaml:3:10: error: mount.depth");
     const auto third = text.find("s.yaml:4:7: error: mode");
@@ -273,7 +275,7 @@ TEST_CASE("of many problems the first twenty are shown and the others counted", 
     for (int i = 0; i < 33; ++i) {
         text += "zz" + std::to_string(i) + ": 1\n";
     }
-    const std::string all = complaint(text);
+    const std::string all = map_complaint(text);
     CHECK_THAT(all,
                Catch::Contains("'zz19'") && !Catch::Contains("'zz20'") &&
                    Catch::EndsWith("... and 13 more errors"));
@@ -293,11 +295,11 @@ TEST_CASE("an override has a place and the last word", "[config]") {
     CHECK(s.extra->base == 2_us);
     CHECK(std::holds_alternative<shop::Hdd>(s.mount.device));
 
-    CHECK(complaint("", {"mount.splice=true", "mount.depth=none"}) ==
+    CHECK(map_complaint("", {"mount.splice=true", "mount.depth=none"}) ==
           "command line:2:1: error: mount.depth = 'none' is not a number\n"
           "  2 | mount.depth=none\n"
           "    | ^");
-    CHECK_THAT(complaint("", {"mount={dept: 5}"}),
+    CHECK_THAT(map_complaint("", {"mount={dept: 5}"}),
                Catch::StartsWith("command line:1:8: error: unknown key 'dept' in mount"));
 }
 

@@ -114,15 +114,15 @@ TEST_CASE("every ready part of a device can be read and built", "[device]") {
 }
 
 TEST_CASE("settings of an SSD that cannot be are refused where they stand", "[device]") {
-    const auto complaint = [](const std::string& yaml, const std::string& text) {
+    const auto part_complaint = [](const std::string& yaml, const std::string& text) {
         CHECK_THROWS_WITH(validation::device_of("type: ssd\n" + yaml), Catch::Contains(text));
     };
-    complaint("interface: sata\nqueues: 2\n", "part.yaml:3:9");
-    complaint("interface: sata\nqueue_depth: 64\n", "32 commands");
-    complaint("capacity: 2 TiB\n", "does not fit on the flash");
-    complaint("unit: 3000\n", "does not divide flash.page");
-    complaint("write_buffer: 32 KiB\n", "less than two pages of every plane");
-    complaint("flash: {program: 5}\n", "has no unit");
+    part_complaint("interface: sata\nqueues: 2\n", "part.yaml:3:9");
+    part_complaint("interface: sata\nqueue_depth: 64\n", "32 commands");
+    part_complaint("capacity: 2 TiB\n", "does not fit on the flash");
+    part_complaint("unit: 3000\n", "does not divide flash.page");
+    part_complaint("write_buffer: 32 KiB\n", "less than two pages of every plane");
+    part_complaint("flash: {program: 5}\n", "has no unit");
 }
 
 TEST_CASE("no request is lost in a storm of all kinds, and the flash stays consistent",

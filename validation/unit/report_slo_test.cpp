@@ -8,7 +8,7 @@ using fusesim::config::Mismatch;
 
 namespace {
 
-Result example() {
+Result slo_example() {
     Result out;
     out.duration_s = 2;
     out.throughput = {20'000, 8e7, 0, {}};
@@ -21,7 +21,7 @@ Result example() {
 }
 
 bool met(const char* slo) {
-    return verdicts({Slo::parse(slo)}, example()).front().met;
+    return verdicts({Slo::parse(slo)}, slo_example()).front().met;
 }
 
 }  // namespace

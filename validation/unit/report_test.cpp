@@ -63,7 +63,7 @@ std::size_t widest_line(const std::string& text) {
 
 /// What from_json() says about a result in which `change` broke something.
 template <class Change>
-std::string complaint(Change change) {
+std::string result_complaint(Change change) {
     Json json = to_json(replayed());
     change(json);
     try {
@@ -273,33 +273,34 @@ TEST_CASE("a result that contradicts itself is a bug", "[report]") {
 }
 
 TEST_CASE("a result file that is wrong is an error that names the key", "[report]") {
-    CHECK(complaint([](Json&) {}).empty());
-    CHECK(complaint([](Json& j) { j.erase("seed"); }) ==
+    CHECK(result_complaint([](Json&) {}).empty());
+    CHECK(result_complaint([](Json& j) { j.erase("seed"); }) ==
           "r.json: error: the result has no 'seed'\n  hint: is this a result file of fusesim?");
-    CHECK(complaint([](Json& j) { j["schema_version"] = 2; }) ==
+    CHECK(result_complaint([](Json& j) { j["schema_version"] = 2; }) ==
           "r.json: error: the result has schema_version 2\n"
           "  hint: this fusesim reads version 1");
-    CHECK_THAT(complaint([](Json& j) { j["throughputs"] = 2; }),
+    CHECK_THAT(result_complaint([](Json& j) { j["throughputs"] = 2; }),
                Catch::Contains("unknown key 'throughputs'") &&
                    Catch::Contains("did you mean 'throughput'?"));
-    CHECK(complaint([](Json& j) { j["requests"]["READ"]["count"] = -1; }) ==
+    CHECK(result_complaint([](Json& j) { j["requests"]["READ"]["count"] = -1; }) ==
           "r.json: error: requests.READ.count must be a whole number from 0");
-    CHECK(complaint([](Json& j) { j["operations"]["read"]["latency_s"]["p99"] = "x"; }) ==
+    CHECK(result_complaint([](Json& j) { j["operations"]["read"]["latency_s"]["p99"] = "x"; }) ==
           "r.json: error: operations.read.latency_s.p99 must be a number");
-    CHECK(complaint([](Json& j) { j["window"]["duration_s"] = nullptr; }) ==
+    CHECK(result_complaint([](Json& j) { j["window"]["duration_s"] = nullptr; }) ==
           "r.json: error: window.duration_s must be a number");
-    CHECK(complaint([](Json& j) { j["stations"] = 1; }) ==
+    CHECK(result_complaint([](Json& j) { j["stations"] = 1; }) ==
           "r.json: error: stations must be a list");
-    CHECK(complaint([](Json& j) { j["stations"][1]["name"] = 1; }) ==
+    CHECK(result_complaint([](Json& j) { j["stations"][1]["name"] = 1; }) ==
           "r.json: error: stations[1].name must be a text");
-    CHECK(complaint([](Json& j) { j["config"] = 1; }) == "r.json: error: config must be an object");
-    CHECK(complaint([](Json& j) { j["memory"]["x"] = "1"; }) ==
+    CHECK(result_complaint([](Json& j) { j["config"] = 1; }) ==
+          "r.json: error: config must be an object");
+    CHECK(result_complaint([](Json& j) { j["memory"]["x"] = "1"; }) ==
           "r.json: error: memory.x must be a number");
-    CHECK(complaint([](Json& j) { j["source"] = "guessed"; }) ==
+    CHECK(result_complaint([](Json& j) { j["source"] = "guessed"; }) ==
           "r.json: error: source must be simulated or measured");
-    CHECK(complaint([](Json& j) { j["requests"]["READ"]["phases_s"]["queue"] = 1.0; }) ==
+    CHECK(result_complaint([](Json& j) { j["requests"]["READ"]["phases_s"]["queue"] = 1.0; }) ==
           "r.json: error: requests.READ.phases_s do not add up to the mean latency");
-    CHECK_THAT(complaint([](Json& j) { j = Json::array(); }),
+    CHECK_THAT(result_complaint([](Json& j) { j = Json::array(); }),
                Catch::Contains("the result must be an object"));
 }
 

@@ -202,7 +202,7 @@ TEST_CASE("a histogram is exact below 256 and within half a per cent above", "[u
 }
 
 TEST_CASE("a station that lies about a sojourn fails its own check", "[unit]") {
-    Station honest("honest", 1);
+    fusesim::sim::Station honest("honest", 1);
     honest.arrive(1_us);
     honest.arrive(2_us);
     honest.begin_service(1_us, 1_us);
@@ -210,7 +210,7 @@ TEST_CASE("a station that lies about a sojourn fails its own check", "[unit]") {
     CHECK_NOTHROW(honest.check(10_us));
     CHECK(honest.utilisation(10_us) == Approx(0.3));
 
-    Station liar("liar", 1);
+    fusesim::sim::Station liar("liar", 1);
     liar.arrive(1_us);
     liar.begin_service(1_us, 1_us);
     liar.depart(4_us, 3_us, 1_us);

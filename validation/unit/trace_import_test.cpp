@@ -1,4 +1,5 @@
 #include "config/error.h"
+#include "import_support.h"
 #include "trace/import.h"
 #include "trace_samples.h"
 
@@ -29,32 +30,6 @@ const std::string tracefs =
     "16 error -28\n"
     "  passthrough_ll-18620   [000] .....  1425.475248: fuse_request_end: connection 39 req 14 len "
     "131088 error 0\n";
-
-struct Imported {
-    ImportReport report;
-    Header header;
-    std::vector<Record> records;
-    std::string error;
-};
-
-Imported import_text(const std::string& text, const ImportOptions& options = {}) {
-    const ScratchFile file("log");
-    file.write(text);
-    Imported result;
-    ByteSource source(file.path());
-    const Importer* const importer = recognise(source);
-    REQUIRE(importer != nullptr);
-    try {
-        result.report = importer->run(
-            source,
-            result.header,
-            [&result](const Record& record) { result.records.push_back(record); },
-            options);
-    } catch (const fusesim::config::Error& error) {
-        result.error = std::string(error.what()).substr(file.path().size() + 1);
-    }
-    return result;
-}
 
 std::string send(int microseconds,
                  int unique,
