@@ -1,8 +1,10 @@
 #include "report/repeats.h"
 
+#include <boost/math/distributions/students_t.hpp>
+
 #include <algorithm>
 #include <cmath>
-#include <iterator>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -12,33 +14,34 @@ namespace fusesim::report {
 
 namespace {
 
-/// Two-sided 95 % quantile of Student's t.
-double student_t(std::size_t degrees) {
-    constexpr double table[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306,
-                                2.262,  2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-                                2.110,  2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
-                                2.060,  2.056, 2.052, 2.048, 2.045, 2.042};
-    if (degrees <= std::size(table)) {
-        return table[degrees - 1];
-    }
-    return 1.960 + 2.45 / static_cast<double>(degrees);  // to 0.001
-}
-
 double mean(const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 }  // namespace
 
-Interval interval95(const std::vector<double>& values) {
+Interval interval(const std::vector<double>& values, double confidence) {
     const auto n = static_cast<double>(values.size());
     const double middle = mean(values);
     double squares = 0;
     for (const double value : values) {
         squares += (value - middle) * (value - middle);
     }
-    const double half = student_t(values.size() - 1) * std::sqrt(squares / (n - 1) / n);
+    const boost::math::students_t_distribution<> student(n - 1);
+    const double quantile = boost::math::quantile(student, 0.5 + confidence / 2);
+    const double half = quantile * std::sqrt(squares / (n - 1) / n);
     return {middle - half, middle + half};
+}
+
+Interval interval95(const std::vector<double>& values) {
+    return interval(values, 0.95);
+}
+
+double relative_error(const std::vector<double>& values, double confidence) {
+    const Interval around = interval(values, confidence);
+    const double middle = mean(values);
+    return middle == 0 ? std::numeric_limits<double>::infinity()
+                       : (around.high - around.low) / 2 / std::abs(middle);
 }
 
 namespace {

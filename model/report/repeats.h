@@ -6,8 +6,14 @@
 
 namespace fusesim::report {
 
-/// The 95 % confidence interval of the mean of independent values (Student's t); at least two.
+/// The confidence interval of the mean of independent values (Student's t); at least two.
+Interval interval(const std::vector<double>& values, double confidence);
+
+/// The same with 95 %.
 Interval interval95(const std::vector<double>& values);
+
+/// How far the mean may be off: half the interval relative to the mean. Infinite without a mean.
+double relative_error(const std::vector<double>& values, double confidence);
 
 /// The same faults in several runs: means, but the most that waited and that failed in any of them.
 /// A fault has cleared if it did in each run.

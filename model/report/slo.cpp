@@ -106,6 +106,9 @@ double limit_of(std::string_view text, Metric::Unit unit) {
 }  // namespace
 
 Metric::Metric(std::string_view name) : name_(trimmed(name)) {
+    if (name_ == "throughput") {
+        name_ = "ops_per_s";
+    }
     for (const auto& [known, unit] : of_whole_result) {
         if (name_ == known) {
             unit_ = unit;

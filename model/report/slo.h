@@ -14,7 +14,7 @@ namespace fusesim::report {
 ///
 ///     read.p99, READ.mean      latency of a call or a request: mean, p50, p95, p99, p999, max
 ///     read.per_s               calls in a second
-///     ops_per_s, read_bytes_per_s, write_bytes_per_s
+///     ops_per_s (or throughput), read_bytes_per_s, write_bytes_per_s
 ///     mean                     latency of all calls, or in a replay of requests of these
 ///     cores                    CPU time of applications, daemon and kernel in a second
 ///     utilisation              of the busiest station, 0 to 1
@@ -78,6 +78,21 @@ bool all_met(const std::vector<SloVerdict>& verdicts);
 }  // namespace fusesim::report
 
 namespace fusesim::config {
+
+template <>
+struct Format<fusesim::report::Metric> {
+    static constexpr std::string_view type = "number of a result such as read.p99";
+
+    static fusesim::report::Metric parse(std::string_view text) {
+        return fusesim::report::Metric(text);
+    }
+
+    static std::string text(const fusesim::report::Metric& value) { return value.name(); }
+
+    static Json json(const fusesim::report::Metric& value) { return value.name(); }
+
+    static Json schema() { return {{"type", "string"}}; }
+};
 
 template <>
 struct Format<fusesim::report::Slo> {

@@ -262,6 +262,23 @@ void bind(config::Map& map, RunConfig& run) {
               "of each thread; the run ends when all have done theirs");
     map.check(!run.duration || !run.operations, "operations", "and duration exclude each other");
     map.field("repeat", run.repeat, 1, 1000, "runs, of which the spread is reported");
+    map.section(
+        "stop", run.stop, "more runs, with other seeds, until a number is known well enough");
+}
+
+void bind(config::Map& map, StopConfig& stop) {
+    map.field("metric", stop.metric, "the number, by its name in an slo");
+    map.field("rel_err",
+              stop.rel_err,
+              config::Percent{1e-6},
+              config::Percent{1},
+              "half its confidence interval");
+    map.field("confidence",
+              stop.confidence,
+              config::Percent{0.5},
+              config::Percent{0.9999},
+              "of that interval");
+    map.field("most", stop.most, 3, 10'000, "runs after which it is given up");
 }
 
 void bind(config::Map& map, FaultConfig& fault) {
@@ -290,6 +307,9 @@ void bind(config::Map& map, Scenario& scenario) {
     map.section("workload", scenario.workload, "who asks for what");
     map.section("run", scenario.run, "how the simulation runs");
     map.section("faults", scenario.faults, "what goes wrong meanwhile");
+    map.field("sweep",
+              scenario.sweep,
+              "values of settings that `fusesim sweep` combines, or ranges: 1..8, 4..1024*4 KiB");
     map.field("slo", scenario.slo, "what is wanted; exit code 1 where it is missed");
 }
 

@@ -113,12 +113,21 @@ struct WorkloadConfig : workload::NativeConfig {
     std::optional<bool> recorder;  ///< the recorder's own costs are part of the simulation
 };
 
+/// How exactly a number is to be known.
+struct StopConfig {
+    report::Metric metric{"throughput"};
+    config::Percent rel_err{0.02};
+    config::Percent confidence{0.95};
+    unsigned most = 100;  ///< runs
+};
+
 struct RunConfig {
     std::uint64_t seed = 1;
     sim::Time warm_up;
     std::optional<sim::Time> duration;
     std::optional<std::uint64_t> operations;  ///< of each thread, instead of a duration
     unsigned repeat = 1;
+    std::optional<StopConfig> stop;  ///< more runs than `repeat`, until this is reached
 };
 
 /// One experiment: everything that a run depends on.
@@ -133,6 +142,7 @@ struct Scenario {
     WorkloadConfig workload;
     RunConfig run;
     std::vector<FaultConfig> faults;
+    std::vector<std::pair<std::string, std::vector<std::string>>> sweep;  ///< settings and values
     std::vector<report::Slo> slo;
 };
 
@@ -142,6 +152,7 @@ void bind(config::Map& map, ServiceTimeConfig& service);
 void bind(config::Map& map, DaemonConfig& daemon);
 void bind(config::Map& map, LowerConfig& lower);
 void bind(config::Map& map, WorkloadConfig& workload);
+void bind(config::Map& map, StopConfig& stop);
 void bind(config::Map& map, RunConfig& run);
 void bind(config::Map& map, FaultConfig& fault);
 void bind(config::Map& map, Scenario& scenario);

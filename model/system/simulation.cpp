@@ -738,15 +738,54 @@ void check(const Scenario& scenario, const config::Document& document) {
     prepare(scenario, document);
 }
 
+namespace {
+
+/// An interval of fewer runs is too wide to say anything.
+constexpr std::size_t least_runs = 3;
+
+template <class Run>
+void run_until(const StopConfig& stop,
+               const std::vector<report::Result>& runs,
+               const Run& once_more,
+               std::vector<std::string>& warnings) {
+    const auto error = [&] {
+        std::vector<double> values;
+        for (const report::Result& run : runs) {
+            values.push_back(stop.metric.of(run));
+        }
+        return report::relative_error(values, stop.confidence.fraction);
+    };
+    stop.metric.of(runs.front());  // what no run has is said at once
+    while (runs.size() < least_runs ||
+           (error() > stop.rel_err.fraction && runs.size() < stop.most)) {
+        once_more();
+    }
+    if (error() > stop.rel_err.fraction) {
+        warnings.push_back(fmt::format("{} is known to {:.2g} % after {} runs, not to {}",
+                                       stop.metric.name(),
+                                       error() * 100,
+                                       runs.size(),
+                                       config::Format<config::Percent>::text(stop.rel_err)));
+    }
+}
+
+}  // namespace
+
 Outcome simulate(const Scenario& given,
                  const config::Document& document,
                  const SimulateOptions& options) {
     Outcome outcome = simulate_once(given, document, options);
     std::vector<report::Result> runs{outcome.result};
-    for (unsigned i = 1; i < given.run.repeat; ++i) {
+    const auto once_more = [&] {
         Scenario next = given;
-        next.run.seed += i;
+        next.run.seed += runs.size();
         runs.push_back(simulate_once(next, document, options).result);
+    };
+    while (runs.size() < given.run.repeat) {
+        once_more();
+    }
+    if (given.run.stop) {
+        run_until(*given.run.stop, runs, once_more, outcome.warnings);
     }
     if (runs.size() > 1) {
         outcome.result = report::pooled(runs);

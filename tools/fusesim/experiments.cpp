@@ -64,6 +64,7 @@ Experiment Experiments::plan(const sweep::Settings& settings) const {
     one.settings = settings;
     one.document = config::Document::load(options_.scenario, load);
     one.scenario = config::read<system::Scenario>(one.document);
+    one.scenario.sweep.clear();  // this is one of its points
     system::check(one.scenario, one.document);
     std::string depends = program_ + config::echo(one.scenario).dump();
     if (!one.scenario.workload.trace.empty()) {

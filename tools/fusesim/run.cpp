@@ -1,6 +1,9 @@
 #include "commands.h"
 #include "simulation_options.h"
 
+#include <fmt/format.h>
+
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 
@@ -24,7 +27,14 @@ void add_run(CLI::App& program, int& status) {
             options->scenario += std::string("/") + RunOptions::bundled_scenario;
         }
         const auto document = config::Document::load(options->scenario, load);
-        status = simulate_and_report(config::read<system::Scenario>(document), document, *options);
+        auto scenario = config::read<system::Scenario>(document);
+        if (!scenario.sweep.empty()) {
+            scenario.sweep.clear();
+            fmt::print(stderr,
+                       "one point; `fusesim sweep {}` varies what its sweep says\n",
+                       options->scenario);
+        }
+        status = simulate_and_report(scenario, document, *options);
     });
 }
 

@@ -73,6 +73,13 @@ void SimulationOptions::add_to(CLI::App& command) {
     command.add_flag("--details",
                      details,
                      "add the run over time and distributions to the result, for `report`");
+    command
+        .add_option_function<std::string>(
+            "--until",
+            [this](const std::string& error) { overrides.push_back("run.stop.rel_err=" + error); },
+            "more runs with other seeds, until the throughput (or run.stop.metric) is known so "
+            "well with 95 % confidence")
+        ->type_name("PERCENT");
     command.add_flag("--timing", timing, "add what the simulation itself cost to the result");
 }
 

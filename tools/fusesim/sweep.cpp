@@ -22,6 +22,7 @@ struct SweepOptions : Experiments::Options {
     std::vector<std::string> params;
     std::vector<std::string> exclusions;
     unsigned repeat = 0;  // 0: as the scenario says
+    std::string until;
     std::optional<std::uint64_t> seed;
     std::string json;
     std::string csv;
@@ -42,11 +43,34 @@ void refuse_twice(const std::vector<sweep::Param>& params, const SweepOptions& o
     }
 }
 
-std::vector<Experiment> plan(const SweepOptions& options, const Experiments& experiments) {
+/// What the command line says, or else the scenario.
+std::vector<sweep::Param> params_of(const SweepOptions& options) {
     std::vector<sweep::Param> params;
     for (const std::string& text : options.params) {
         params.push_back(sweep::parse_param(text));
     }
+    if (params.empty()) {
+        config::LoadOptions load;
+        load.overrides = options.overrides;
+        const auto document = config::Document::load(options.scenario, load);
+        for (const auto& [key, texts] : config::read<system::Scenario>(document).sweep) {
+            sweep::Param& param = params.emplace_back(sweep::Param{key, {}});
+            for (const std::string& text : texts) {
+                const std::vector<std::string> values = sweep::expanded(text);
+                param.values.insert(param.values.end(), values.begin(), values.end());
+            }
+        }
+    }
+    if (params.empty()) {
+        throw config::Error({options.scenario},
+                            "says nothing to vary",
+                            "--param KEY=VALUES, or a section sweep: {KEY: [VALUES]}");
+    }
+    return params;
+}
+
+std::vector<Experiment> plan(const SweepOptions& options, const Experiments& experiments) {
+    const std::vector<sweep::Param> params = params_of(options);
     refuse_twice(params, options);
     std::vector<sweep::Settings> exclusions;
     for (const std::string& text : options.exclusions) {
@@ -70,6 +94,9 @@ std::vector<Experiment> plan(const SweepOptions& options, const Experiments& exp
 int run_sweep(SweepOptions options) {
     if (options.repeat > 0) {
         options.overrides.push_back(fmt::format("run.repeat={}", options.repeat));
+    }
+    if (!options.until.empty()) {
+        options.overrides.push_back("run.stop.rel_err=" + options.until);
     }
     if (options.seed) {
         options.overrides.push_back(fmt::format("run.seed={}", *options.seed));
@@ -111,11 +138,10 @@ void add_sweep(CLI::App& program, int& status) {
         .add_option("--param",
                     options->params,
                     "values of one setting: 12,64 or 1..8 or 0..100+25 or 4..1024*4 KiB; several "
-                    "--param are combined")
+                    "--param are combined; default: what the scenario's `sweep:` says")
         ->type_name("KEY=VALUES")
         ->take_all()
-        ->allow_extra_args(false)
-        ->required();
+        ->allow_extra_args(false);
     command
         .add_option("--exclude", options->exclusions, "leave out the points that have all of these")
         ->type_name("KEY=VALUE,...")
@@ -125,6 +151,12 @@ void add_sweep(CLI::App& program, int& status) {
                        options->repeat,
                        "runs of each point, with other seeds; three or more give 95 % confidence "
                        "intervals");
+    command
+        .add_option("--until",
+                    options->until,
+                    "more runs of each point, until its throughput (or run.stop.metric) is known "
+                    "so well with 95 % confidence")
+        ->type_name("PERCENT");
     command.add_option("--seed", options->seed, "seed of each point's first run (default 1)");
     command.add_option("--json", options->json, "write all results as JSON to a file, or -")
         ->type_name("FILE");

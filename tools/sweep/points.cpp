@@ -97,6 +97,10 @@ std::pair<std::string, std::string> key_and_rest(const std::string& text, const 
 
 }  // namespace
 
+std::vector<std::string> expanded(const std::string& text) {
+    return range(text).value_or(std::vector{text});
+}
+
 Param parse_param(const std::string& text) {
     const auto [key, rest] = key_and_rest(text, "KEY=VALUES");
     Param param{key, {}};
@@ -104,11 +108,8 @@ Param parse_param(const std::string& text) {
         if (part.empty()) {
             refuse(fmt::format("an empty value for {}", key), "e.g. " + key + "=12,64");
         }
-        if (const auto values = range(part)) {
-            param.values.insert(param.values.end(), values->begin(), values->end());
-        } else {
-            param.values.push_back(part);
-        }
+        const std::vector<std::string> values = expanded(part);
+        param.values.insert(param.values.end(), values.begin(), values.end());
     }
     return param;
 }

@@ -18,6 +18,9 @@ struct Param {
 /// follows the numbers is the unit of all. Throws config::Error.
 Param parse_param(const std::string& text);
 
+/// The values that `text` stands for: a range's, or itself.
+std::vector<std::string> expanded(const std::string& text);
+
 /// The settings of one point, in the order of the parameters.
 using Settings = std::vector<std::pair<std::string, std::string>>;
 

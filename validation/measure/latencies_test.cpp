@@ -50,8 +50,8 @@ TEST_CASE("latencies of nothing are zero", "[measure]") {
 TEST_CASE("the confidence interval is Student's", "[measure]") {
     // mean 10, deviation 1: half = t / sqrt(n)
     const report::Interval three = report::interval95({9, 10, 11});
-    CHECK(three.low == Approx(10 - 4.303 / 1.7320508).epsilon(1e-6));
-    CHECK(three.high == Approx(10 + 4.303 / 1.7320508).epsilon(1e-6));
+    CHECK(three.low == Approx(10 - 4.3026527 / 1.7320508).epsilon(1e-6));
+    CHECK(three.high == Approx(10 + 4.3026527 / 1.7320508).epsilon(1e-6));
     std::vector<double> many;
     for (int i = 0; i < 61; ++i) {
         many.push_back(i % 2 == 0 ? 1 : -1);

@@ -33,7 +33,7 @@ TEST_CASE("repeats become means with intervals") {
     CHECK(three.operations[0].second.latency->mean == Approx(0.2));
     REQUIRE(three.throughput.ci95.size() == 4);
     CHECK(three.throughput.ci95[0].first == "ops_per_s");
-    CHECK(three.throughput.ci95[0].second.low == Approx(10 - 4.303 / std::sqrt(3.0)));
+    CHECK(three.throughput.ci95[0].second.low == Approx(10 - 4.302653 / std::sqrt(3.0)));
     CHECK(three.throughput.ci95[3].first == "latency.read");
     CHECK(three.operations[0].second.latency->max == Approx(5.3));
     const Request& read = three.requests[0].second;
@@ -50,4 +50,11 @@ TEST_CASE("a call that one repeat did not make has no pooled latency") {
     without.operations.clear();
     const Result both = pooled({run(9, 0.1), without});
     CHECK(both.operations[0].second.latency->mean == Approx(0.1));
+}
+
+TEST_CASE("the relative error is half the interval, and narrower with less confidence") {
+    const std::vector<double> values{9, 10, 11};
+    CHECK(relative_error(values, 0.95) == Approx(4.302653 / std::sqrt(3.0) / 10).epsilon(1e-6));
+    CHECK(relative_error(values, 0.5) == Approx(0.816497 / std::sqrt(3.0) / 10).epsilon(1e-6));
+    CHECK(std::isinf(relative_error({-1, 0, 1}, 0.95)));
 }
