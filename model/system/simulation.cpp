@@ -282,6 +282,8 @@ class Stack {
         engine_.observe(interval, [this] { return course_->sample(engine_.now()); });
     }
 
+    void keep_requests(std::size_t most) { dev_->keep_requests(most); }
+
     /// Null unless it was followed.
     Course* course() const { return course_.get(); }
 
@@ -652,6 +654,23 @@ report::Simulator simulator_of(const Stack& stack, double cpu_s) {
     return simulator;
 }
 
+/// The times of single requests, from the window's begin.
+config::Json timeline_of(const Stack& stack, Time begin) {
+    config::Json requests = config::Json::array();
+    for (const transport::LoggedRequest& one : stack.dev().statistics().kept()) {
+        config::Json row{fuse::to_text(one.opcode), one.unique};
+        for (const std::int64_t time : {one.created, one.queued, one.sent, one.replied, one.over}) {
+            row.push_back(time == fuse::never
+                              ? config::Json()
+                              : config::Json(static_cast<double>(time - begin.ps()) * 1e-12));
+        }
+        requests.push_back(std::move(row));
+    }
+    return {
+        {"columns", {"opcode", "unique", "created_s", "queued_s", "sent_s", "replied_s", "over_s"}},
+        {"requests", std::move(requests)}};
+}
+
 Outcome simulate_once(const Scenario& given,
                       const config::Document& document,
                       const SimulateOptions& options) {
@@ -681,6 +700,7 @@ Outcome simulate_once(const Scenario& given,
     }
     if (options.details) {
         stack.follow(scenario);
+        stack.keep_requests(options.timeline);
     }
     try {
         stack.run();
@@ -725,6 +745,9 @@ Outcome simulate_once(const Scenario& given,
     }
     if (Course* course = stack.course()) {
         result.details = course->json(stack.engine().now());
+        if (options.timeline > 0) {
+            result.details["timeline"] = timeline_of(stack, Time::from_seconds(result.warm_up_s));
+        }
     }
     if (options.timing) {
         result.simulator = simulator_of(stack, cpu_s);

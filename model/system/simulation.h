@@ -3,6 +3,7 @@
 #include "report/result.h"
 #include "system/scenario.h"
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
@@ -10,8 +11,9 @@
 namespace fusesim::system {
 
 struct SimulateOptions {
-    bool timing = false;   ///< say in the result what the simulation itself cost
-    bool details = false;  ///< and how the run went over time
+    bool timing = false;       ///< say in the result what the simulation itself cost
+    bool details = false;      ///< and how the run went over time
+    std::size_t timeline = 0;  ///< and, within the details, the times of the first so many requests
     /// Called now and then with the share of the work done; may be empty.
     std::function<void(double)> progress;
 };

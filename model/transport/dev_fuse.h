@@ -55,6 +55,8 @@ class DevFuse : public Transport, protected fuse::Listener {
 
     const RequestStatistics& statistics() const final { return statistics_; }
 
+    void keep_requests(std::size_t most) final { statistics_.keep(most); }
+
     host::Cpu& cpu() const final { return cpu_; }
 
     std::vector<const sim::Station*> stations() const final { return {&background_, &queue_}; }

@@ -25,6 +25,15 @@ void RequestStatistics::finished(const fuse::Request& request) {
     s.processing += or_end(request.replied) - or_end(request.sent);
     s.reply += end - or_end(request.replied);
     s.latency.add(end - request.created);
+    if (kept_.size() < most_kept_) {
+        kept_.push_back({request.unique,
+                         request.opcode,
+                         request.created,
+                         request.queued,
+                         request.sent,
+                         request.replied,
+                         end});
+    }
 }
 
 void RequestStatistics::taken(fuse::Opcode opcode, std::uint32_t bytes, sim::Time waited) {
@@ -37,6 +46,7 @@ void RequestStatistics::taken(fuse::Opcode opcode, std::uint32_t bytes, sim::Tim
 
 void RequestStatistics::begin_window() {
     by_opcode_.clear();
+    kept_.clear();
     last_statistics_ = nullptr;
 }
 

@@ -4,9 +4,11 @@
 #include "fuse/request.h"
 #include "sim/statistics.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
 namespace fusesim::transport {
 
@@ -23,8 +25,24 @@ struct OpcodeStatistics {
     sim::Wide reply = 0;       ///< until the caller runs again, or the request has ended
 };
 
+/// When one request was where, in ps; `never` where it did not get there.
+struct LoggedRequest {
+    std::uint64_t unique = 0;
+    fuse::Opcode opcode{};
+    std::int64_t created = 0;
+    std::int64_t queued = 0;
+    std::int64_t sent = 0;
+    std::int64_t replied = 0;
+    std::int64_t over = 0;  ///< its caller runs again, or nobody waited and it has ended
+};
+
 class RequestStatistics {
   public:
+    /// Keeps the first so many requests of the window that end.
+    void keep(std::size_t requests) { most_kept_ = requests; }
+
+    const std::vector<LoggedRequest>& kept() const { return kept_; }
+
     /// A request is over: its caller runs again, or nobody waited and it has ended.
     void finished(const fuse::Request& request);
     /// A message without an answer (FORGET, INTERRUPT) was taken after `waited`.
@@ -42,6 +60,8 @@ class RequestStatistics {
     std::map<fuse::Opcode, OpcodeStatistics> by_opcode_;
     fuse::Opcode last_{};
     OpcodeStatistics* last_statistics_ = nullptr;
+    std::size_t most_kept_ = 0;
+    std::vector<LoggedRequest> kept_;
 };
 
 }  // namespace fusesim::transport

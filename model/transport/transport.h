@@ -7,6 +7,7 @@
 #include "transport/message.h"
 #include "transport/request_statistics.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -75,6 +76,8 @@ class Transport {
 
     virtual host::Cpu& cpu() const = 0;
     virtual const RequestStatistics& statistics() const = 0;
+    /// Keeps the first so many requests of the window, with their times.
+    virtual void keep_requests(std::size_t most) = 0;
     virtual std::vector<const sim::Station*> stations() const = 0;
     virtual void begin_window(sim::Time at) = 0;
     /// Ends of run: throws std::logic_error if a counter, list or station contradicts itself.

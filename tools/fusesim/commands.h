@@ -30,6 +30,7 @@ void add_doctor(CLI::App& program, int& status);
 void add_check(CLI::App& program, int& status);
 void add_compare(CLI::App& program, int& status);
 void add_describe(CLI::App& program, int& status);
+void add_export(CLI::App& program, int& status);
 void add_fit(CLI::App& program, int& status);
 void add_list(CLI::App& program, int& status);
 void add_measure(CLI::App& program, int& status);

@@ -35,6 +35,7 @@ const std::initializer_list<commands::Add> all_commands = {
     commands::add_doctor,
     commands::add_compare,
     commands::add_report,
+    commands::add_export,
     commands::add_check,
     commands::add_describe,
     commands::add_list,

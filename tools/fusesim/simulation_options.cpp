@@ -80,6 +80,13 @@ void SimulationOptions::add_to(CLI::App& command) {
             "more runs with other seeds, until the throughput (or run.stop.metric) is known so "
             "well with 95 % confidence")
         ->type_name("PERCENT");
+    command
+        .add_option("--timeline",
+                    timeline,
+                    "add the details, and in them the times of the first N requests of the "
+                    "window, for `export`")
+        ->type_name("N")
+        ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
     command.add_flag("--timing", timing, "add what the simulation itself cost to the result");
 }
 
@@ -90,7 +97,8 @@ int simulate_and_report(system::Scenario scenario,
     Progress progress("simulating");
     system::SimulateOptions simulate_options;
     simulate_options.timing = options.timing;
-    simulate_options.details = options.details || !options.out.empty();
+    simulate_options.timeline = options.timeline;
+    simulate_options.details = options.details || !options.out.empty() || options.timeline > 0;
     simulate_options.progress = [&progress](double share) { progress.show(share); };
     system::Outcome outcome;
     try {

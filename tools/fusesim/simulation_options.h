@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,6 +38,7 @@ struct RunOptions {
 struct SimulationOptions : RunOptions {
     bool timing = false;
     bool details = false;
+    std::size_t timeline = 0;
 
     void add_to(CLI::App& command);
 };
