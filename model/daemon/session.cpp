@@ -148,6 +148,7 @@ sim::Task<> Session::serve(Worker& worker, const Taken& taken) {
     station_.arrive(began);
     station_.begin_service(began, began);
     co_await file_system_.handle(thread, call);
+    thread.charge(call.upkeep);
     co_await dev_.reply(thread, worker.fd, call);
     if (computes && !own) {
         thread.charge(costs.libfuse_loop, host::Work::user);

@@ -97,6 +97,10 @@ Json json_of(const Fault& fault) {
     return json;
 }
 
+Json json_of(const Answers& answers) {
+    return {{"answered", answers.answered}, {"passed", answers.passed}};
+}
+
 Json json_of(const Side& side) {
     Json json = {{"count", side.count},
                  {"latency_s", {{"mean", side.mean}, {"p50", side.p50}, {"p99", side.p99}}}};
@@ -396,6 +400,12 @@ void read_optional_parts(const Reader& r, Result& result) {
     if (r.has("slo")) {
         result.slo = r.at("slo").items<SloVerdict>(read_verdict);
     }
+    if (r.has("extfuse")) {
+        result.extfuse = r.at("extfuse").each<Answers>([](const Reader& one) {
+            one.expect_keys({"answered", "passed"});
+            return Answers{one.count("answered"), one.count("passed")};
+        });
+    }
     if (r.has("faults")) {
         result.faults = r.at("faults").items<Fault>(read_fault);
     }
@@ -451,6 +461,9 @@ Json to_json(const Result& result) {
     for (const Fault& fault : result.faults) {
         json["faults"].push_back(json_of(fault));
     }
+    if (!result.extfuse.empty()) {
+        json["extfuse"] = json_of(result.extfuse);
+    }
     if (!result.details.is_null()) {
         json["details"] = result.details;
     }
@@ -484,6 +497,7 @@ Result from_json(const Json& json, const std::string& name) {
                    "comparison",
                    "slo",
                    "faults",
+                   "extfuse",
                    "details"});
     Result result;
     result.version = r.word("fusesim");

@@ -120,6 +120,17 @@ void average_request(const std::string& name, Request& request, const std::vecto
     }
 }
 
+void average_answers(std::pair<std::string, Answers>& answers, const std::vector<Result>& runs) {
+    for (const auto member : {&Answers::answered, &Answers::passed}) {
+        double value = 0;
+        average(value, runs, [&](const Result& run) {
+            const Answers* const same = find(run.extfuse, answers.first);
+            return std::optional(same != nullptr ? static_cast<double>(same->*member) : 0.0);
+        });
+        answers.second.*member = static_cast<std::uint64_t>(std::llround(value));
+    }
+}
+
 void average_stations(Result& out, const std::vector<Result>& runs) {
     for (std::size_t i = 0; i < out.stations.size(); ++i) {
         for (const auto member : {&Station::utilisation,
@@ -196,6 +207,9 @@ Result pooled(const std::vector<Result>& runs) {
     }
     for (auto& [name, request] : out.requests) {
         average_request(name, request, runs);
+    }
+    for (std::size_t i = 0; i < out.extfuse.size(); ++i) {
+        average_answers(out.extfuse[i], runs);
     }
     average_stations(out, runs);
     std::vector<std::vector<Fault>> faults;

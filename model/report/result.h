@@ -154,6 +154,12 @@ struct Fault {
     std::uint64_t failed_operations = 0;  ///< calls that ended with an error, and with them threads
 };
 
+/// Requests of one kind that a program in the kernel answered, and those that it let pass.
+struct Answers {
+    std::uint64_t answered = 0;
+    std::uint64_t passed = 0;
+};
+
 enum class Source { simulated, measured };
 
 /// Everything a run has to say. JSON and text are made of this and nothing else.
@@ -175,6 +181,7 @@ struct Result {
     std::optional<Comparison> comparison;
     std::vector<SloVerdict> slo;
     std::vector<Fault> faults;
+    Named<Answers> extfuse;  ///< by opcode
     /// The run over time and distributions of latencies, where they were asked for; see README.md.
     Json details;
 };

@@ -175,6 +175,14 @@ std::string faults(const Result& result) {
     return table.empty() ? "" : "\n" + table.text();
 }
 
+std::string extfuse(const Result& result) {
+    Table table({"extfuse", "answered", "passed on"}, 1);
+    for (const auto& [opcode, one] : result.extfuse) {
+        table.add({opcode, count_text(one.answered), count_text(one.passed)});
+    }
+    return table.empty() ? "" : "\n" + table.text();
+}
+
 std::string slos(const Result& result) {
     Table table({"wanted", "is", ""});
     for (const SloVerdict& one : result.slo) {
@@ -229,7 +237,7 @@ std::string text(const Result& result) {
     if (result.bottleneck) {
         text += "\n" + wrapped(result.bottleneck->sentence);
     }
-    text += resources(result) + faults(result) + slos(result);
+    text += resources(result) + extfuse(result) + faults(result) + slos(result);
     text += fmt::format("\nseed {} | config {} | fusesim {}\n",
                         result.seed,
                         config::fingerprint(result.config),

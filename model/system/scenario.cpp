@@ -92,6 +92,11 @@ void bind(config::Map& map, MountConfig& mount) {
         mount.io_uring_q_depth.has_value(), "io_uring_q_depth", Transport::io_uring, "io_uring");
     only_for(mount.channels.has_value(), "channels", Transport::channels, "channels");
     only_for(mount.rings.has_value(), "rings", Transport::rings, "rings");
+    map.section("extfuse",
+                mount.extfuse,
+                "a program of the daemon's in the kernel answers some requests (ExtFUSE; in no "
+                "released kernel)");
+    only_for(mount.extfuse.has_value(), "extfuse", Transport::dev_fuse, "dev_fuse");
     map.field("passthrough",
               mount.passthrough,
               "opened files are read and written without the daemon, on backing files (6.9)");

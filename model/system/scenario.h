@@ -9,6 +9,7 @@
 #include "report/slo.h"
 #include "transport/channels.h"
 #include "transport/rings.h"
+#include "vfs/extfuse.h"
 #include "workload/operations.h"
 #include "workload/replay.h"
 
@@ -32,6 +33,7 @@ struct MountConfig {
     std::optional<unsigned> io_uring_q_depth;  ///< entries of each core's queue
     std::optional<transport::ChannelsConfig> channels;
     std::optional<transport::RingsConfig> rings;
+    std::optional<vfs::ExtfuseSettings> extfuse;
     bool passthrough = false;  ///< opened files are read and written below the daemon
     std::optional<unsigned> max_background;
     std::optional<unsigned> congestion_threshold;

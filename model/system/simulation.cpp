@@ -143,6 +143,7 @@ vfs::MountSettings mount_settings(const MountConfig& mount,
     settings.keep_cache = *mount.keep_cache;
     settings.writeback_cache = *mount.writeback_cache;
     settings.passthrough = mount.passthrough;
+    settings.extfuse = mount.extfuse;
     settings.default_permissions = *mount.default_permissions;
     settings.knows_capabilities = !stacked;  // else its own layout has asked
     settings.max_write = static_cast<std::uint32_t>(mount.max_write.count);
@@ -284,6 +285,9 @@ class Stack {
 
     void keep_requests(std::size_t most) { dev_->keep_requests(most); }
 
+    /// Null without one.
+    const vfs::Extfuse* extfuse() const { return extfuse_; }
+
     /// Null unless it was followed.
     Course* course() const { return course_.get(); }
 
@@ -361,7 +365,9 @@ class Stack {
         if (scenario.mount.passthrough) {
             backing_ = std::make_unique<LowerBacking>(lower_costs(scenario), disk());
         }
-        return std::make_unique<vfs::Mount>(*dev_, kernel_, settings, backing_.get(), disk());
+        auto mount = std::make_unique<vfs::Mount>(*dev_, kernel_, settings, backing_.get(), disk());
+        extfuse_ = mount->extfuse();
+        return mount;
     }
 
     Time application_time(Work work) const {
@@ -386,6 +392,9 @@ class Stack {
         session_.begin_window(now);
         if (storage_) {
             storage_->begin_window(now);
+        }
+        if (extfuse_ != nullptr) {
+            extfuse_->begin_window();
         }
         if (course_) {
             course_->begin(now);
@@ -442,6 +451,7 @@ class Stack {
     std::unique_ptr<daemon::FileSystem> file_system_;
     daemon::Session session_;
     std::unique_ptr<vfs::Backing> backing_;
+    vfs::Extfuse* extfuse_ = nullptr;
     std::unique_ptr<vfs::FileTree> mount_;
     std::unique_ptr<workload::Replay> replay_;
     std::unique_ptr<workload::CallPlan> plan_;
@@ -519,6 +529,18 @@ void report_memory(const Stack& stack, report::Result& result) {
     }
 }
 
+void report_extfuse(const Stack& stack, report::Result& result) {
+    const vfs::Extfuse* const extfuse = stack.extfuse();
+    if (extfuse == nullptr) {
+        return;
+    }
+    for (const auto& [opcode, count] : extfuse->counts()) {
+        result.extfuse.emplace_back(fuse::to_text(opcode),
+                                    report::Answers{count.answered, count.passed});
+    }
+    result.memory.emplace_back("extfuse_entries", static_cast<double>(extfuse->entries()));
+}
+
 void report_operations(const Stack& stack, report::Result& result) {
     const workload::Native& native = *stack.native();
     for (const workload::CallStatistics* call : native.calls()) {
@@ -540,6 +562,7 @@ void report_operations(const Stack& stack, report::Result& result) {
         result.throughput.ops_per_s = static_cast<double>(native.steps()) / result.duration_s;
     }
     report_memory(stack, result);
+    report_extfuse(stack, result);
 }
 void report_calls(const Stack& stack, report::Result& result) {
     std::uint64_t all = 0;
@@ -560,6 +583,7 @@ void report_calls(const Stack& stack, report::Result& result) {
     }
     result.throughput.ops_per_s = seconds > 0 ? static_cast<double>(all) / seconds : 0;
     report_memory(stack, result);
+    report_extfuse(stack, result);
 }
 
 /// What the library allocates to receive requests: a buffer for each worker that there was at once,

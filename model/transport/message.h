@@ -37,6 +37,8 @@ class Call final : public fuse::Request, private fuse::Completion {
         error_reply = 0;
         payload_pages = 0;
         subject = 0;
+        name = 0;
+        upkeep = {};
         entries = 0;
         dots = 0;
         lists_last = false;
@@ -52,6 +54,8 @@ class Call final : public fuse::Request, private fuse::Completion {
     std::int32_t error_reply = 0;     ///< the answer is this error
     std::uint32_t reply_bytes = 16;   ///< length of the answer, header included
     std::uint64_t subject = 0;        ///< node that the name in the request stands for; 0: none
+    std::uint64_t name = 0;           ///< tells the names of one directory apart
+    sim::Time upkeep;                 ///< the daemon's system calls beside its answer
     std::uint32_t payload_pages = 0;  ///< data pages copied page by page, either way
     std::uint32_t entries = 0;        ///< names in the answer; of OPENDIR, in the directory
     std::uint32_t dots = 0;           ///< ... of which "." and ".."

@@ -66,6 +66,9 @@ Mount::Mount(transport::Transport& dev,
       backing_(backing),
       disk_(disk),
       writeback_done_(dev.cpu().engine(), "the end of writeback") {
+    if (settings_.extfuse) {
+        extfuse_.emplace(*settings_.extfuse);
+    }
     if (settings_.knows_capabilities) {
         refused_.insert(Opcode::getxattr);
     }
@@ -147,12 +150,18 @@ void Mount::evict_if_unused(Inode& inode) {
     }
     inode.cached.clear();
     if (inode.nlookup > 0) {
-        dev_.forget(inode.nodeid, inode.nlookup);
-        inode.nlookup = 0;
+        forget(inode);
     }
     inode.dirty.clear();
     if (settings_.reuse_inodes && inode.writing_back == 0 && inode.fetches.empty()) {
         retired_.push_back(&inode);
+    }
+}
+
+void Mount::forget(Inode& inode) {
+    dev_.forget(inode.nodeid, std::exchange(inode.nlookup, 0));
+    if (extfuse_) {
+        extfuse_->forget(inode.nodeid);
     }
 }
 
@@ -167,7 +176,7 @@ sim::Task<> Mount::reclaim(Thread& thread) {
         inode->markers.clear();
         inode->partial.clear();
         inode->attributes_until = inode->permissions_until = Time();
-        dev_.forget(inode->nodeid, std::exchange(inode->nlookup, 0));
+        forget(*inode);
         co_await thread.run(costs().vfs.reclaim);
     }
     for (const auto& inode : inodes_) {
@@ -220,8 +229,18 @@ void Mount::shape(Call& call, Opcode opcode, Inode& inode, std::uint32_t name_le
 
 sim::Task<> Mount::request(Thread& thread, Call& call) {
     thread.charge(costs().fuse_submit);
+    if (extfuse_) {
+        thread.charge(extfuse_->settings().program);
+        if (extfuse_->answers(call)) {
+            co_await thread.run();
+            co_return;
+        }
+    }
     co_await thread.run();
     note(thread, co_await dev_.call(thread, call));
+    if (extfuse_) {
+        extfuse_->learn(call);
+    }
     thread.charge(costs().fuse_resume);
 }
 
@@ -231,10 +250,18 @@ void Mount::note(Thread& thread, std::int32_t error) {
     }
 }
 
-sim::Task<> Mount::ask(
-    Thread& thread, Opcode opcode, Inode& inode, std::uint32_t name_length, std::uint64_t subject) {
+sim::Task<> Mount::ask(Thread& thread, Opcode opcode, Inode& inode) {
     Exchange& exchange = take_exchange();
-    shape(exchange.call, opcode, inode, name_length);
+    shape(exchange.call, opcode, inode, 0);
+    co_await request(thread, exchange.call);
+    give_back(exchange);
+}
+
+sim::Task<> Mount::ask(
+    Thread& thread, Opcode opcode, Inode& directory, Name name, std::uint64_t subject) {
+    Exchange& exchange = take_exchange();
+    shape(exchange.call, opcode, directory, name.length());
+    exchange.call.name = name.key();
     exchange.call.subject = subject;
     co_await request(thread, exchange.call);
     give_back(exchange);
@@ -312,6 +339,7 @@ sim::Task<Inode*> Mount::lookup(Thread& thread, Inode& directory, Name name, boo
     }
     Exchange& exchange = take_exchange();
     shape(exchange.call, Opcode::lookup, directory, name.length());
+    exchange.call.name = name.key();
     Inode* const asked = directory.entries[name.key()].inode;
     exchange.call.subject = asked != nullptr ? asked->nodeid : 0;
     const bool negative_cached = asked == nullptr && settings_.negative_timeout > Time();
@@ -425,7 +453,7 @@ sim::Task<int> Mount::create(Thread& thread, Inode& directory, Name name, File& 
         co_return -EEXIST;
     }
     Inode& inode = new_inode(false);
-    co_await ask(thread, Opcode::create, directory, name.length(), inode.nodeid);
+    co_await ask(thread, Opcode::create, directory, name, inode.nodeid);
     appear(directory, name, inode);
     directory.lock.unlock();
     begin_open(out, inode, false);
@@ -476,7 +504,7 @@ sim::Task<int> Mount::unlink(Thread& thread, Inode& directory, Name name) {
         co_return -ENOENT;
     }
     co_await inode->lock.lock(thread);
-    co_await ask(thread, Opcode::unlink, directory, name.length(), inode->nodeid);
+    co_await ask(thread, Opcode::unlink, directory, name, inode->nodeid);
     co_await tell_changed(thread, *inode);
     inode->lock.unlock();
     disappear(directory, name, *inode);

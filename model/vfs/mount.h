@@ -6,10 +6,12 @@
 #include "lower/ext4.h"
 #include "sim/task.h"
 #include "transport/transport.h"
+#include "vfs/extfuse.h"
 #include "vfs/file_tree.h"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -40,6 +42,7 @@ struct MountSettings {
     bool knows_capabilities = true;      ///< that there are none was answered before
     std::uint64_t dirty_limit = 8192;    ///< pages that may wait to be written, strict limit
     std::uint32_t protocol_minor = 45;
+    std::optional<ExtfuseSettings> extfuse;
 };
 
 /// What reading and writing a backing file costs its caller (passthrough).
@@ -118,6 +121,9 @@ class Mount final : public FileTree {
 
     sim::Task<> reclaim(host::Thread& thread) override;
 
+    /// Null without one.
+    Extfuse* extfuse() { return extfuse_ ? &*extfuse_ : nullptr; }
+
     std::uint64_t cached_pages() const override;
     std::uint64_t cached_inodes() const override;
 
@@ -174,6 +180,7 @@ class Mount final : public FileTree {
     // mount.cpp
     Inode& new_inode(bool directory);
     void evict_if_unused(Inode& inode);
+    void forget(Inode& inode);
     sim::Task<Inode*> lookup(host::Thread& thread, Inode& directory, Name name, bool locked);
     /// The same with what a call that only asks for the name costs its caller.
     sim::Task<Inode*> find(host::Thread& thread, Inode& directory, Name name);
@@ -193,11 +200,13 @@ class Mount final : public FileTree {
     /// Drops what is cached of a file, but for dirty pages; charges the caller for it.
     void drop_clean(host::Thread& thread, Inode& inode);
     /// Sends a request without data and waits for its answer.
+    sim::Task<> ask(host::Thread& thread, fuse::Opcode opcode, Inode& inode);
+    /// The same about a name, which stands for `subject`.
     sim::Task<> ask(host::Thread& thread,
                     fuse::Opcode opcode,
-                    Inode& inode,
-                    std::uint32_t name_length = 0,
-                    std::uint64_t subject = 0);
+                    Inode& directory,
+                    Name name,
+                    std::uint64_t subject);
     /// Sends RELEASE or RELEASEDIR, for which nobody waits.
     sim::Task<> release(host::Thread& thread, fuse::Opcode opcode, Inode& inode);
     sim::Task<> request(host::Thread& thread, transport::Call& call);
@@ -304,6 +313,7 @@ class Mount final : public FileTree {
     MountSettings settings_;
     std::set<const host::Thread*> lost_;  // whose requests ended with the connection
     std::set<fuse::Opcode> refused_;      ///< answered by ENOSYS, and never sent again
+    std::optional<Extfuse> extfuse_;
     Backing* backing_;
     lower::Ext4* disk_;  // what the daemon's files lie on; null: memory
     std::vector<std::unique_ptr<Inode>> inodes_;

@@ -63,6 +63,9 @@ sim::Task<> Mount::read(Thread& thread, File& file, std::uint64_t offset, std::u
     const bool cached = !settings_.passthrough && !settings_.direct_io && !file.o_direct;
     use(thread, inode, offset, end, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
     if (settings_.passthrough) {
+        if (extfuse_) {
+            thread.charge(extfuse_->settings().program);
+        }
         co_await backing_->read(thread, inode.nodeid, offset, end - offset);
     } else if (settings_.direct_io) {
         co_await read_directly(thread, inode, offset, offset + bytes);
@@ -307,6 +310,10 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
     }
     use(thread, inode, offset, offset + bytes, (cached ? 1 : 0) + (settings_.cached_below ? 1 : 0));
     if (settings_.passthrough) {
+        if (extfuse_) {
+            thread.charge(extfuse_->settings().program);
+            extfuse_->changed(inode.nodeid);
+        }
         co_await backing_->write(thread, inode.nodeid, offset, bytes);
         inode.attributes_until = Time();
     } else if (!cached) {

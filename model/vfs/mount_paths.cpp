@@ -247,7 +247,7 @@ sim::Task<int> Mount::open(Thread& thread, Path path, OpenFlags flags, File& out
         if (inode == nullptr && flags.create) {
             thread.charge(costs().vfs.create);
             Inode& made = new_inode(false);
-            co_await ask(thread, Opcode::create, *directory, name.length(), made.nodeid);
+            co_await ask(thread, Opcode::create, *directory, name, made.nodeid);
             appear(*directory, name, made);
             directory->lock.unlock();
             begin_open(out, made, flags.direct);
@@ -402,6 +402,7 @@ sim::Task<int> Mount::make(Thread& thread, Path path, Opcode opcode, std::uint32
     request.name2 = target;
     exchange.call.bytes_in = fuse::request_bytes(opcode, settings_.protocol_minor, request);
     exchange.call.subject = inode.nodeid;
+    exchange.call.name = name.key();
     co_await this->request(thread, exchange.call);
     give_back(exchange);
     appear(*directory, name, inode);
@@ -440,7 +441,7 @@ sim::Task<int> Mount::remove(Thread& thread, Path path, Opcode opcode) {
     } else {
         // The file itself goes with its last name.
         const bool last = inode->directory || inode->links == 1;
-        co_await ask(thread, opcode, *directory, name.length(), last ? inode->nodeid : 0);
+        co_await ask(thread, opcode, *directory, name, last ? inode->nodeid : 0);
         co_await tell_changed(thread, *inode);
         disappear(*directory, name, *inode);
     }
@@ -488,6 +489,7 @@ sim::Task<int> Mount::rename(Thread& thread, Path from, Path to, bool no_replace
         Exchange& exchange = take_exchange();
         shape(exchange.call, opcode, *source, 0);
         exchange.call.bytes_in = fuse::request_bytes(opcode, settings_.protocol_minor, request);
+        exchange.call.subject = moved->nodeid;
         co_await this->request(thread, exchange.call);
         give_back(exchange);
         co_await tell_changed(thread, *moved);
@@ -535,7 +537,7 @@ sim::Task<int> Mount::link(Thread& thread, Path from, Path to) {
         co_return co_await done(thread, -EEXIST);
     }
     co_await inode->lock.lock(thread);
-    co_await ask(thread, Opcode::link, *directory, name.length());
+    co_await ask(thread, Opcode::link, *directory, name, 0);
     co_await tell_changed(thread, *inode);
     appear(*directory, name, *inode);
     ++inode->links;

@@ -132,6 +132,11 @@ void check_daemon(const Scenario& scenario,
                "mount.transport cannot be measured: no released kernel has channels or rings",
                "take dev_fuse or io_uring");
     }
+    if (scenario.mount.extfuse) {
+        refuse("mount.extfuse",
+               "mount.extfuse cannot be measured: no released kernel has it",
+               "leave it out");
+    }
     if (scenario.mount.transport == MountConfig::Transport::io_uring && kind != Kind::null) {
         refuse("mount.transport",
                "mount.transport: io_uring is measured with filesystem: null only",

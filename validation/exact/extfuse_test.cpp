@@ -1,0 +1,105 @@
+#include "config/document.h"
+#include "support/paper_host.h"
+#include "system/scenario.h"
+#include "system/simulation.h"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+#include <string>
+
+// What a program in the kernel answers by itself, and what it lets pass.
+
+using namespace fusesim;
+
+namespace {
+
+report::Result extended(const std::string& extfuse,
+                        const std::string& operations,
+                        std::uint64_t count,
+                        const std::string& timeouts = "entry_timeout: 0 s, attr_timeout: 0 s",
+                        const std::string& daemon = "filesystem: 'null'") {
+    const auto document = config::Document::parse(
+        fmt::format("schema_version: 1\n"
+                    "kernel: {{version: '6.18'}}\n"
+                    "mount: {{{}, {}}}\n"
+                    "daemon: {{{}, threads: single}}\n"
+                    "workload: {{files: {{count: 8, size: 64 KiB}}, operations: [{}]}}\n"
+                    "run: {{operations: {}}}\n",
+                    extfuse,
+                    timeouts,
+                    daemon,
+                    operations,
+                    count),
+        "test");
+    auto scenario = config::read<system::Scenario>(document);
+    scenario.host = validation::paper_host(1);
+    scenario.host->costs.lower.try_emplace("tmpfs");
+    return system::simulate(scenario, document).result;
+}
+
+std::uint64_t sent(const report::Result& result, const std::string& opcode) {
+    const report::Request* const request = report::find(result.requests, opcode);
+    return request != nullptr ? request->count : 0;
+}
+
+void check_answers(const report::Result& result,
+                   const std::string& opcode,
+                   std::uint64_t answered,
+                   std::uint64_t passed) {
+    CAPTURE(opcode);
+    const report::Answers* const answers = report::find(result.extfuse, opcode);
+    REQUIRE(answers != nullptr);
+    CHECK(answers->answered == answered);
+    CHECK(answers->passed == passed);
+    CHECK(sent(result, opcode) == passed);
+}
+
+const std::string all = "extfuse: {}";
+
+}  // namespace
+
+TEST_CASE("names and attributes are answered in the kernel once the daemon has told them") {
+    const report::Result result = extended(all, "{op: stat}", 100);
+    check_answers(result, "LOOKUP", 92, 8);
+    check_answers(result, "GETATTR", 100, 0);  // LOOKUP's answer has them
+    const report::Result names = extended("extfuse: {getattr: false}", "{op: stat}", 100);
+    check_answers(names, "LOOKUP", 92, 8);
+    check_answers(names, "GETATTR", 0, 100);
+    check_answers(extended("extfuse: {lookup: false}", "{op: stat}", 100), "LOOKUP", 0, 100);
+    CHECK(extended("max_background: 12", "{op: stat}", 100).extfuse.empty());
+}
+
+TEST_CASE("a full map takes no more") {
+    const report::Result result = extended("extfuse: {entries: 6}", "{op: stat}", 80);
+    check_answers(result, "LOOKUP", 6 * 9, 6 + 2 * 10);
+    check_answers(result, "GETATTR", 6 * 10, 2 * 10);
+}
+
+TEST_CASE("what is missing is asked for each time") {
+    check_answers(extended(all, "{op: stat_missing}", 100), "LOOKUP", 0, 100);
+}
+
+TEST_CASE("a request that changes a file takes its attributes away, and a write does") {
+    // Each file is written once a round, and then asked about.
+    const report::Result result =
+        extended(all, "{op: write, size: 4 KiB}, {op: stat}", 160, "direct_io: true");
+    CHECK(report::find(result.extfuse, "WRITE")->passed == 80);
+    CHECK(report::find(result.extfuse, "GETATTR")->passed > 0);
+    const report::Result unlinked = extended(all, "{op: create}, {op: unlink}", 40);
+    check_answers(unlinked, "UNLINK", 0, 20);
+    check_answers(unlinked, "CREATE", 0, 20);
+    check_answers(unlinked, "FLUSH", 20, 0);
+}
+
+TEST_CASE("the caller pays for the program, the daemon for its changes of the maps") {
+    const auto mean = [](const std::string& costs) {
+        const report::Result result = extended("extfuse: {" + costs + "}", "{op: stat}", 1000);
+        return report::find(result.operations, "stat")->latency->mean;
+    };
+    const double free = mean("program: 0 ns, update: 0 ns");
+    // Each stat asks twice.
+    CHECK(mean("program: 500 ns, update: 0 ns") - free == Approx(1e-6).epsilon(1e-6));
+    // Eight answers of the daemon put in a name and attributes.
+    CHECK(mean("program: 0 ns, update: 2 us") - free == Approx(8 * 4e-6 / 1000).epsilon(1e-6));
+}
