@@ -114,6 +114,7 @@ void refuse_above_layer(const trace::Header& header,
         {"default_permissions", mount.default_permissions.has_value()},
         {"direct_io", mount.direct_io.has_value()},
         {"keep_cache", mount.keep_cache.has_value()},
+        {"extfuse", mount.extfuse.has_value()},
     };
     config::Problems problems;
     for (const auto& [key, given] : above) {
