@@ -80,6 +80,7 @@ void bind(config::Map& map, OperationConfig& operation) {
               "order of blocks or names; random takes each once before any again, uniform any at "
               "any time");
     map.field("weight", operation.weight, 1e-6, 1e6, "how often, with order: random");
+    map.field("times", operation.times, 1, 1'000'000, "how often in its turn, with order: cycle");
 }
 
 void bind(config::Map& map, FilesConfig& files) {
@@ -134,7 +135,12 @@ std::uint64_t OperationStream::next_unit(const OperationConfig& operation,
 
 std::size_t OperationStream::pick() {
     if (config_.order == NativeConfig::Order::cycle) {
-        return turn_++ % config_.operations.size();
+        if (done_in_turn_ == config_.operations[turn_].times) {
+            turn_ = (turn_ + 1) % config_.operations.size();
+            done_in_turn_ = 0;
+        }
+        ++done_in_turn_;
+        return turn_;
     }
     double at = random_.uniform() * total_weight_;
     for (std::size_t i = 0; i + 1 < config_.operations.size(); ++i) {

@@ -37,6 +37,7 @@ struct OperationConfig {
     config::Bytes size{4096};           ///< of a read or write
     Pattern pattern = Pattern::random;  ///< order of blocks (read, write) or names (stat, open)
     double weight = 1;                  ///< how often it is chosen, with order: random
+    unsigned times = 1;                 ///< how often it is done in its turn, with order: cycle
 };
 
 /// What lies in each thread's directory before the run.
@@ -107,6 +108,7 @@ class OperationStream {
     sim::Random pace_;
     std::vector<Cursor> cursors_;
     std::size_t turn_ = 0;
+    unsigned done_in_turn_ = 0;
     double total_weight_ = 0;
     std::uint64_t created_ = 0;
     std::uint64_t unlinked_ = 0;
