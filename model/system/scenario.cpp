@@ -28,7 +28,8 @@ void check_operations(config::Map& map, const WorkloadConfig& workload) {
     long names = 0;
     long fewest = 0;
     for (const workload::OperationConfig& operation : workload.operations) {
-        names += operation.op == Op::create ? 1 : operation.op == Op::unlink ? -1 : 0;
+        const long times = operation.times;
+        names += operation.op == Op::create ? times : operation.op == Op::unlink ? -times : 0;
         fewest = std::min(fewest, names);
         const bool data = operation.op == Op::read || operation.op == Op::write;
         map.check(!data || operation.size <= workload.files.size,
@@ -42,11 +43,27 @@ void check_operations(config::Map& map, const WorkloadConfig& workload) {
         map.check(operation.op != Op::unlink || workload.order == NativeConfig::Order::cycle,
                   "operations",
                   "have an unlink, which needs order: cycle");
+        map.check(times == 1 || workload.order == NativeConfig::Order::cycle,
+                  "operations",
+                  "have times, which need order: cycle",
+                  "with order: random, weight says how often");
     }
     map.check(fewest == 0 && names >= 0,
               "operations",
               "unlink more than they create",
               "put a create before each unlink");
+}
+
+/// What a job file of another tool says becomes the settings' defaults, and is not needed further.
+void read_job_file(WorkloadConfig& workload) {
+    if (workload.fio.empty()) {
+        return;
+    }
+    workload.from_file = workload::read_fio_job(workload.fio.path, workload.section);
+    static_cast<workload::NativeConfig&>(workload) = workload.from_file->operations;
+    workload.affinity = workload.from_file->affinity;
+    workload.fio = {};
+    workload.section.clear();
 }
 
 }  // namespace
@@ -216,6 +233,12 @@ void bind(config::Map& map, LowerConfig& lower) {
 void bind(config::Map& map, WorkloadConfig& workload) {
     using workload::NativeConfig;
     using workload::ReplayMode;
+    map.field("fio", workload.fio, "job file of fio that says what is done, and how long");
+    map.field("section", workload.section, "which job of that file, if it has several");
+    map.check(workload.section.empty() || !workload.fio.empty(), "section", "is for fio");
+    if (map.mode() == config::Map::Mode::read) {
+        read_job_file(workload);
+    }
     map.field("trace", workload.trace, "recording to replay");
     map.field(
         "mode",
@@ -315,6 +338,13 @@ void bind(config::Map& map, Scenario& scenario) {
     map.field("sweep",
               scenario.sweep,
               "values of settings that `fusesim sweep` combines, or ranges: 1..8, 4..1024*4 KiB");
+    if (const auto& file = scenario.workload.from_file;
+        file && !scenario.run.duration && !scenario.run.operations) {
+        scenario.run.duration = file->duration;
+        scenario.run.operations = file->steps;
+        scenario.run.warm_up =
+            scenario.run.warm_up == sim::Time() ? file->warm_up : scenario.run.warm_up;
+    }
     map.field("slo", scenario.slo, "what is wanted; exit code 1 where it is missed");
 }
 

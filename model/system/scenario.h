@@ -10,6 +10,7 @@
 #include "transport/channels.h"
 #include "transport/rings.h"
 #include "vfs/extfuse.h"
+#include "workload/fio_job.h"
 #include "workload/operations.h"
 #include "workload/replay.h"
 
@@ -109,6 +110,9 @@ struct LowerConfig {
 /// A recording, or operations.
 struct WorkloadConfig : workload::NativeConfig {
     config::File trace;
+    config::File fio;     ///< read when the scenario is, and empty then: the rest says what it said
+    std::string section;  ///< job of that file
+    std::optional<workload::FileWorkload> from_file;  ///< what it said of the run
     workload::ReplayMode mode = workload::ReplayMode::think;
     double speed = 1;
     std::optional<std::vector<unsigned>> affinity;
