@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -13,22 +14,19 @@
 
 namespace fusesim::config {
 
+std::string_view trimmed(std::string_view text) {
+    constexpr std::string_view blank = " \t\r\n\f\v";
+    const std::size_t first = std::min(text.find_first_not_of(blank), text.size());
+    text.remove_prefix(first);
+    return text.substr(0, text.find_last_not_of(blank) + 1);
+}
+
 namespace {
 
 __extension__ using Wide = unsigned __int128;
 
 bool is_digit(char c) {
     return c >= '0' && c <= '9';
-}
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) {
-        text.remove_prefix(1);
-    }
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) {
-        text.remove_suffix(1);
-    }
-    return text;
 }
 
 struct Quantity {

@@ -12,6 +12,9 @@
 
 namespace fusesim::config {
 
+/// Without the white space around it.
+std::string_view trimmed(std::string_view text);
+
 using Json = nlohmann::ordered_json;
 
 /// A number of bytes. Written `4096`, `4k`, `4 KiB`, `1.5 MiB`; always powers of 1024.

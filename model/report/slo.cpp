@@ -34,17 +34,6 @@ constexpr std::array<std::pair<std::string_view, Metric::Unit>, 6> of_whole_resu
     {"utilisation", Metric::Unit::share},
 }};
 
-std::string_view trimmed(std::string_view text) {
-    const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-    while (!text.empty() && blank(text.front())) {
-        text.remove_prefix(1);
-    }
-    while (!text.empty() && blank(text.back())) {
-        text.remove_suffix(1);
-    }
-    return text;
-}
-
 const Latency* latency_of(const Result& result, const std::string& subject) {
     if (const Operation* operation = find(result.operations, subject)) {
         return operation->latency ? &*operation->latency : nullptr;
@@ -105,7 +94,7 @@ double limit_of(std::string_view text, Metric::Unit unit) {
 
 }  // namespace
 
-Metric::Metric(std::string_view name) : name_(trimmed(name)) {
+Metric::Metric(std::string_view name) : name_(config::trimmed(name)) {
     if (name_ == "throughput") {
         name_ = "ops_per_s";
     }
@@ -199,7 +188,7 @@ Slo Slo::parse(std::string_view text) {
     }
     const bool equal = text.substr(at + 1).starts_with('=');
     const bool less = text[at] == '<';
-    const std::string_view limit = trimmed(text.substr(at + (equal ? 2 : 1)));
+    const std::string_view limit = config::trimmed(text.substr(at + (equal ? 2 : 1)));
     const Metric metric(text.substr(0, at));
     const Relation relation = less    ? (equal ? Relation::at_most : Relation::less)
                               : equal ? Relation::at_least

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cctype>
 #include <utility>
 #include <vector>
 
@@ -12,16 +11,6 @@ namespace {
 
 using sim::Distribution;
 using sim::Time;
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0) {
-        text.remove_prefix(1);
-    }
-    while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) {
-        text.remove_suffix(1);
-    }
-    return text;
-}
 
 std::vector<std::string_view> arguments(std::string_view list) {
     std::vector<std::string_view> all;

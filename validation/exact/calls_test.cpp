@@ -72,7 +72,7 @@ Counts requests(const system::Outcome& outcome) {
     return counts;
 }
 
-const std::string cached = "entry_timeout: 1000 s, attr_timeout: 1000 s";
+const std::string kept_long = "entry_timeout: 1000 s, attr_timeout: 1000 s";
 
 const char* const bit_of_everything = R"(mkdir - - - - 0x1ff - - - /d -
 create 1566 3 - - 0x800c2 - - - /d/f -
@@ -131,7 +131,7 @@ rmdir - - - - - - - - /d -
 const char* const all_columns =
     "opcode nodeid fh offset size flags error bytes_in bytes_out name name2";
 
-/// Measured with the time-outs of `cached`.
+/// Measured with the time-outs of `kept_long`.
 const Counts measured{{"ACCESS", 1},     {"CREATE", 1},      {"FLUSH", 4},    {"FSYNC", 1},
                       {"GETATTR", 5},    {"GETXATTR", 1},    {"LINK", 1},     {"LOOKUP", 8},
                       {"MKDIR", 1},      {"OPEN", 3},        {"OPENDIR", 2},  {"READ", 1},
@@ -155,14 +155,14 @@ TEST_CASE("a program's calls make as many requests as were measured, under each 
         CHECK(outcome.warnings.empty());
         return requests(outcome);
     };
-    CHECK(count(cached) == measured);
+    CHECK(count(kept_long) == measured);
     CHECK(count("entry_timeout: 0 s, attr_timeout: 0 s") == but({{"GETATTR", 11}, {"LOOKUP", 59}}));
     CHECK(count("entry_timeout: 1000 s, attr_timeout: 0 s") == but({{"GETATTR", 11}}));
-    CHECK(count(cached + ", negative_timeout: 1000 s") == but({{"LOOKUP", 7}}));
-    CHECK(count(cached + ", writeback_cache: true") ==
+    CHECK(count(kept_long + ", negative_timeout: 1000 s") == but({{"LOOKUP", 7}}));
+    CHECK(count(kept_long + ", writeback_cache: true") ==
           but({{"READ", 2}, {"SETATTR", 12}, {"WRITE", 3}}));
-    CHECK(count(cached + ", direct_io: true") == but({{"READ", 2}, {"WRITE", 4}}));
-    CHECK(count(cached + ", keep_cache: true") == measured);
+    CHECK(count(kept_long + ", direct_io: true") == but({{"READ", 2}, {"WRITE", 4}}));
+    CHECK(count(kept_long + ", keep_cache: true") == measured);
 }
 
 TEST_CASE("what was there before is inferred from the calls that find it") {
@@ -178,7 +178,7 @@ TEST_CASE("what was there before is inferred from the calls that find it") {
                       "read 3 65536 - - - - 7\n"
                       "close 3 - - - - - 7\n"
                       "stat - - - - -2 /dir/new 7\n");
-    const system::Outcome outcome = replayed(trace, cached);
+    const system::Outcome outcome = replayed(trace, kept_long);
     CHECK(outcome.warnings.empty());
     const report::Request* read = report::find(outcome.result.requests, "READ");
     REQUIRE(read != nullptr);
@@ -194,7 +194,7 @@ TEST_CASE("what was there before is inferred from the calls that find it") {
 TEST_CASE("a walk begins where the caller stood, marked by //") {
     const auto lookups = [](const std::string& path) {
         const Trace trace("opcode name caller", "stat " + path + " 7\n");
-        return requests(replayed(trace, cached))["LOOKUP"];
+        return requests(replayed(trace, kept_long))["LOOKUP"];
     };
     CHECK(lookups("/a/b/c/file") == 4);
     CHECK(lookups("/a/b//c/file") == 2);
@@ -209,14 +209,14 @@ TEST_CASE("a descriptor may be a duplicate, or older than the recording") {
                           "open 50 3 - - - /file 7 7\n"
                           "close 50 3 - - - - 7 7\n"
                           "write 50 1 100 100 - - 7 7\n");
-    Counts counts = requests(replayed(duplicate, cached));
+    Counts counts = requests(replayed(duplicate, kept_long));
     CHECK(counts["OPEN"] == 1);
     CHECK(counts["WRITE"] == 1);
     CHECK(counts["FLUSH"] == 2);
     CHECK(counts["RELEASE"] == 1);
 
     const Trace older(columns, "read 50 3 4096 - 4096 - 7 7\nread 50 3 4096 - 4096 - 7 7\n");
-    counts = requests(replayed(older, cached));
+    counts = requests(replayed(older, kept_long));
     CHECK(counts["OPEN"] == 0);
     CHECK(counts["READ"] == 1);
     CHECK(counts["RELEASE"] == 0);
@@ -230,7 +230,7 @@ TEST_CASE("what cannot be replayed is told, by kind") {
                       "execve - - - /file 7\n"
                       "mkdir - - -2 /other/new 7\n"
                       "stat - - - /other/old 7\n");
-    const system::Outcome outcome = replayed(trace, cached);
+    const system::Outcome outcome = replayed(trace, kept_long);
     REQUIRE(outcome.warnings.size() == 3);
     CHECK_THAT(outcome.warnings[0], Contains("1 splice") && Contains("1 execve"));
     CHECK_THAT(outcome.warnings[1], Contains("1 mkdir"));

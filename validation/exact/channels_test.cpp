@@ -37,15 +37,9 @@ ChannelsConfig waiting(Wait wait, Time period = 1_ms, unsigned count = 1) {
 }
 
 /// The scheduler before Linux 6.6: one that polls gives way at once to who has run less.
-host::HostProfile cfs_host(unsigned cores) {
-    host::HostProfile host = validation::paper_host(cores);
-    host.scheduler.fair = host::SchedulerConfig::Fair::cfs;
-    return host;
-}
-
 struct ChannelsMount : validation::PaperMount<Channels> {
     ChannelsMount(unsigned cores, const ChannelsConfig& config)
-        : PaperMount(cfs_host(cores),
+        : PaperMount(validation::cfs_host(cores),
                      fuse::kernel_behaviour("6.18"),
                      fuse::ConnectionConfig{},
                      transport::DevFuseConfig{},

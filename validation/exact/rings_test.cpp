@@ -33,15 +33,10 @@ RingsConfig polling(Time span) {
 }
 
 /// The scheduler before Linux 6.6: one that polls gives way at once to who has run less.
-host::HostProfile cfs_host(unsigned cores) {
-    host::HostProfile host = validation::paper_host(cores);
-    host.scheduler.fair = host::SchedulerConfig::Fair::cfs;
-    return host;
-}
-
 struct RingsMount : validation::PaperMount<Rings> {
     RingsMount(unsigned cores, const RingsConfig& config, fuse::ConnectionConfig connection = {})
-        : PaperMount(cfs_host(cores), fuse::kernel_behaviour("5.15"), connection, config, 1) {}
+        : PaperMount(
+              validation::cfs_host(cores), fuse::kernel_behaviour("5.15"), connection, config, 1) {}
 
     Call& send_late(unsigned core, Opcode opcode = Opcode::getattr) {
         Call& sent = call(opcode);
@@ -167,7 +162,7 @@ TEST_CASE("forgets of a ring: one at a time, without waking anybody, lost if it 
 }
 
 TEST_CASE("data of ring channels takes a system call and a copy", "[exact]") {
-    host::HostProfile host = cfs_host(1);
+    host::HostProfile host = validation::cfs_host(1);
     host.costs.fuse_page_write = 5_us;
     host.costs.fuse_page_reply = 7_us;
     validation::PaperMount<Rings> mount(

@@ -157,8 +157,8 @@ TEST_CASE("abort ends what waits on a ring", "[exact]") {
 namespace {
 
 /// A connection with two ring queues, without time.
-struct Rings {
-    explicit Rings(std::uint32_t max_background)
+struct ConnectionRings {
+    explicit ConnectionRings(std::uint32_t max_background)
         : connection(fuse::kernel_behaviour("6.18"), config(max_background), log) {
         queues[0] = connection.add_channel();
         queues[1] = connection.add_channel();
@@ -201,7 +201,7 @@ struct Rings {
 }  // namespace
 
 TEST_CASE("each ring queue may have one background request beyond the limit", "[exact]") {
-    Rings rings(1);
+    ConnectionRings rings(1);
     fuse::Request& first = rings.queue(0);
     fuse::Request& second = rings.queue(0);
     fuse::Request& other = rings.queue(1);
@@ -219,7 +219,7 @@ TEST_CASE("each ring queue may have one background request beyond the limit", "[
 
 TEST_CASE("an end starts the next of its queue only below the limit it still counts in",
           "[exact]") {
-    Rings rings(2);
+    ConnectionRings rings(2);
     fuse::Request& a = rings.queue(0);
     fuse::Request& b = rings.queue(0);
     fuse::Request& waits = rings.queue(0);

@@ -35,8 +35,8 @@ VirtualDiskConfig plain() {
     return config;
 }
 
-struct Schedule {
-    explicit Schedule(const VirtualDiskConfig& config) : disk(sim.engine, "disk", config, 1) {}
+struct DiskSchedule {
+    explicit DiskSchedule(const VirtualDiskConfig& config) : disk(sim.engine, "disk", config, 1) {}
 
     void at(Time when, Io::Kind kind, std::uint64_t offset, std::uint32_t bytes) {
         done.emplace_back();
@@ -90,7 +90,7 @@ TEST_CASE("a bucket gives its content at once and then one token as it comes", "
 TEST_CASE("a volume lets its burst pass and then keeps to its rate", "[exact]") {
     VirtualDiskConfig config = plain();
     config.iops.burst = 4;
-    Schedule schedule(config);
+    DiskSchedule schedule(config);
     for (std::uint64_t i = 0; i < 10; ++i) {
         schedule.read(0_us, i << 20, 4 * kib);
     }
@@ -106,7 +106,7 @@ TEST_CASE("bytes have a budget of their own; the tighter one decides", "[exact]"
     VirtualDiskConfig config = plain();
     config.bandwidth.rate = {128.0 * 1024 * 1024};
     config.bandwidth.burst = 128_KiB;
-    Schedule schedule(config);
+    DiskSchedule schedule(config);
     for (std::uint64_t i = 0; i < 3; ++i) {
         schedule.read(0_us, i << 20, 128 * kib);
     }
@@ -123,13 +123,13 @@ TEST_CASE("requests count by their size, and neighbours share an operation", "[e
     config.io_size = 16_KiB;
     const Time first = 1_s;  // the bucket is full
     SECTION("a large one counts several times, one after another") {
-        Schedule schedule(config);
+        DiskSchedule schedule(config);
         schedule.read(first, 0, 33 * kib);
         schedule.read(first, 1u << 20, 4 * kib);
         CHECK(schedule.run() == Times{first + thirds_of_ms(2), first + thirds_of_ms(3)});
     }
     SECTION("what continues the last one is paid for until its operation is full") {
-        Schedule schedule(config);
+        DiskSchedule schedule(config);
         for (std::uint64_t i = 0; i < 6; ++i) {
             schedule.read(first, i * 4 * kib, 4 * kib);
         }
@@ -144,7 +144,7 @@ TEST_CASE("requests count by their size, and neighbours share an operation", "[e
     }
     SECTION("unless the provider does not merge") {
         config.merge = false;
-        Schedule schedule(config);
+        DiskSchedule schedule(config);
         schedule.read(first, 0, 4 * kib);
         schedule.read(first, 4 * kib, 4 * kib);
         CHECK(schedule.run() == Times{first, first + thirds_of_ms(1)});
@@ -156,7 +156,7 @@ TEST_CASE("saved-up operations are spent no faster than the peak", "[exact]") {
     config.iops.rate = {100};
     config.iops.burst = 10;
     config.iops.peak = config::Rate{1000};
-    Schedule schedule(config);
+    DiskSchedule schedule(config);
     for (std::uint64_t i = 0; i < 14; ++i) {
         schedule.read(0_us, i << 20, 4 * kib);
     }
@@ -177,7 +177,7 @@ TEST_CASE("latency comes after the budget, and a flush has no budget", "[exact]"
     config.read_latency = Distribution::constant(700_us);
     config.write_latency = Distribution::constant(900_us);
     config.flush_latency = Distribution::constant(100_us);
-    Schedule schedule(config);
+    DiskSchedule schedule(config);
     schedule.read(0_us, 0, 4 * kib);
     schedule.at(0_us, Io::Kind::write, 1u << 20, 4 * kib);
     schedule.at(0_us, Io::Kind::flush, 0, 0);

@@ -20,4 +20,11 @@ inline host::HostProfile paper_host(unsigned cores) {
     return host;
 }
 
+/// The same with the scheduler of kernels before 6.6.
+inline host::HostProfile cfs_host(unsigned cores) {
+    host::HostProfile host = paper_host(cores);
+    host.scheduler.fair = host::SchedulerConfig::Fair::cfs;
+    return host;
+}
+
 }  // namespace fusesim::validation

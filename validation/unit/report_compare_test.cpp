@@ -37,12 +37,12 @@ Result after() {
     r.config["kernel"]["version"] = "6.1";
     r.throughput.ops_per_s = 1015;
     r.throughput.ci95 = {{"ops_per_s", {1003, 1027}}};
-    Request& read = r.requests[0].second;
+    fusesim::report::Request& read = r.requests[0].second;
     read.count = 10'150;
     read.latency = Latency{44e-6, 39.2e-6, 50e-6, 59.9e-6, 70e-6, 80e-6};
     read.phases = Phases{{}, 14e-6, 20.1e-6, {}};
     r.requests.pop_back();
-    r.requests.emplace_back("LOOKUP", Request{7, 300, 900, Latency{}, {}});
+    r.requests.emplace_back("LOOKUP", fusesim::report::Request{7, 300, 900, Latency{}, {}});
     return r;
 }
 

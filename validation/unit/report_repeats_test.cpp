@@ -15,7 +15,7 @@ Result run(double ops_per_s, double mean) {
     operation.count = 10;
     operation.latency = Latency{mean, 1, 2, 3, 4, 5 + mean};
     out.operations.emplace_back("read", operation);
-    Request request;
+    fusesim::report::Request request;
     request.count = static_cast<std::uint64_t>(ops_per_s);
     request.latency = operation.latency;
     request.phases = Phases{0, mean / 4, mean / 2, mean / 4};
@@ -36,7 +36,7 @@ TEST_CASE("repeats become means with intervals") {
     CHECK(three.throughput.ci95[0].second.low == Approx(10 - 4.302653 / std::sqrt(3.0)));
     CHECK(three.throughput.ci95[3].first == "latency.read");
     CHECK(three.operations[0].second.latency->max == Approx(5.3));
-    const Request& read = three.requests[0].second;
+    const fusesim::report::Request& read = three.requests[0].second;
     CHECK(read.count == 10);
     CHECK(read.latency->mean == Approx(0.2));
     CHECK(*read.phases->processing == Approx(0.1));

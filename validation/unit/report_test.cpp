@@ -151,7 +151,8 @@ TEST_CASE("no line of a report passes 80 columns", "[report]") {
     r.operations.emplace_back(std::string(60, 'o'), Operation{12'345'678'901, 1, Latency{}});
     r.requests.emplace_back(
         std::string(60, 'r'),
-        Request{1, 1, 1, Latency{12'345, 1e5, 1e5, 1e5, 1e5, 1e5}, Phases{12'345, 0, 0, 0}});
+        fusesim::report::Request{
+            1, 1, 1, Latency{12'345, 1e5, 1e5, 1e5, 1e5, 1e5}, Phases{12'345, 0, 0, 0}});
     r.comparison->requests.emplace_back(
         std::string(60, 'c'),
         Compared{{12'345'678, 12'345, 1, 1, Phases{12'345, 0, 0, 0}}, {1, 0, 0, 0, {}}});

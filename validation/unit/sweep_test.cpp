@@ -24,13 +24,13 @@ Values values_of(const std::string& text) {
 }
 
 /// A folder that goes with the test.
-struct Folder {
-    Folder() {
+struct ScratchFolder {
+    ScratchFolder() {
         std::string name = (std::filesystem::temp_directory_path() / "sweepXXXXXX").string();
         path = mkdtemp(name.data());
     }
 
-    ~Folder() { std::filesystem::remove_all(path); }
+    ~ScratchFolder() { std::filesystem::remove_all(path); }
 
     std::filesystem::path path;
 };
@@ -89,7 +89,7 @@ TEST_CASE("points: every combination but those left out, the last parameter fast
 }
 
 TEST_CASE("the cache gives back what was stored, and nothing else", "[unit]") {
-    const Folder folder;
+    const ScratchFolder folder;
     const Cache cache(folder.path / "below" / "it");
     const std::string key = hash_of("one");
     CHECK(key.size() == 32);
@@ -105,7 +105,7 @@ TEST_CASE("the cache gives back what was stored, and nothing else", "[unit]") {
 }
 
 TEST_CASE("the hash of a file is that of its content", "[unit]") {
-    const Folder folder;
+    const ScratchFolder folder;
     const Cache cache(folder.path);
     const std::string text(100'000, 'x');
     cache.store("file", text);
@@ -113,7 +113,7 @@ TEST_CASE("the hash of a file is that of its content", "[unit]") {
 }
 
 TEST_CASE("each number is worked on once, by a process of its own", "[unit]") {
-    const Folder folder;
+    const ScratchFolder folder;
     const Cache cache(folder.path);
     for (const unsigned jobs : {1U, 3U}) {
         std::size_t last = 0;

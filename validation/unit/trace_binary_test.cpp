@@ -29,7 +29,7 @@ struct Outcome {
     std::vector<std::string> warnings;
 };
 
-Outcome read(const std::string& bytes, bool lenient = false) {
+Outcome outcome_of(const std::string& bytes, bool lenient = false) {
     const ScratchFile file;
     file.write(bytes);
     Outcome outcome;
@@ -179,12 +179,12 @@ TEST_CASE("a trace compressed once more with zstd is read all the same", "[unit]
     std::string compressed(ZSTD_compressBound(bytes.size()), '\0');
     compressed.resize(
         ZSTD_compress(compressed.data(), compressed.size(), bytes.data(), bytes.size(), 3));
-    CHECK(read(compressed).records == 3000);
-    CHECK(read(compressed.substr(0, compressed.size() / 2)).error != "fine");
-    CHECK_THAT(read(compressed.substr(0, compressed.size() / 2)).error,
+    CHECK(outcome_of(compressed).records == 3000);
+    CHECK(outcome_of(compressed.substr(0, compressed.size() / 2)).error != "fine");
+    CHECK_THAT(outcome_of(compressed.substr(0, compressed.size() / 2)).error,
                Contains("the compressed file ends in the middle"));
     compressed[compressed.size() / 2] = static_cast<char>(~compressed[compressed.size() / 2]);
-    CHECK(read(compressed).error != "fine");
+    CHECK(outcome_of(compressed).error != "fine");
 }
 
 TEST_CASE("a writer that is just dropped leaves a complete trace", "[unit]") {
@@ -203,10 +203,10 @@ TEST_CASE("a binary trace cut off anywhere is noticed", "[unit]") {
     const std::string whole = binary_trace(sample_records(30));
     std::size_t unnoticed = 0;
     for (std::size_t size = 0; size < whole.size(); ++size) {
-        unnoticed += read(whole.substr(0, size)).error == "fine" ? 1 : 0;
+        unnoticed += outcome_of(whole.substr(0, size)).error == "fine" ? 1 : 0;
     }
     CHECK(unnoticed == 0);
-    CHECK_THAT(read(whole + "x").error, Contains("no end mark"));
+    CHECK_THAT(outcome_of(whole + "x").error, Contains("no end mark"));
 }
 
 TEST_CASE("a binary trace with any byte changed is noticed", "[unit]") {
@@ -215,14 +215,14 @@ TEST_CASE("a binary trace with any byte changed is noticed", "[unit]") {
     for (std::size_t at = 0; at < whole.size(); ++at) {
         std::string damaged = whole;
         damaged[at] = static_cast<char>(damaged[at] ^ (1 << at % 8));
-        unnoticed += read(damaged).error == "fine" ? 1 : 0;
+        unnoticed += outcome_of(damaged).error == "fine" ? 1 : 0;
     }
     CHECK(unnoticed == 0);
 }
 
 TEST_CASE("a lenient reader takes the complete blocks of a killed recording", "[unit]") {
     const std::string whole = binary_trace(sample_records(10'000));
-    const Outcome cut = read(whole.substr(0, whole.size() - 1000), true);
+    const Outcome cut = outcome_of(whole.substr(0, whole.size() - 1000), true);
     CHECK(cut.error == "fine");
     CHECK(cut.records == 8192);
     REQUIRE(cut.warnings.size() == 1);
@@ -232,7 +232,7 @@ TEST_CASE("a lenient reader takes the complete blocks of a killed recording", "[
 TEST_CASE("a block that lies about itself is refused, not believed", "[unit]") {
     const std::string whole = binary_trace(sample_records(200));
     const std::string raw = raw_block(whole);
-    REQUIRE(read(with_block(whole, raw, 200)).error == "fine");
+    REQUIRE(outcome_of(with_block(whole, raw, 200)).error == "fine");
 
     // Valid checksums around contents gone wrong: must end in an error or in records, never in a
     // crash. The sanitizers of the asan preset watch this test.
@@ -248,12 +248,13 @@ TEST_CASE("a block that lies about itself is refused, not believed", "[unit]") {
         if (round % 7 == 0) {
             damaged.resize((state >> 40) % damaged.size());
         }
-        refused += read(with_block(whole, damaged, 200)).error != "fine" ? 1 : 0;
+        refused += outcome_of(with_block(whole, damaged, 200)).error != "fine" ? 1 : 0;
     }
     CHECK(refused > 500);
-    CHECK(read(with_block(whole, raw, 199)).error != "fine");
-    CHECK(read(with_block(whole, raw, 16'384)).error != "fine");
-    CHECK_THAT(read(with_block(whole, raw, 16'385)).error, Contains("it claims 16385 records"));
+    CHECK(outcome_of(with_block(whole, raw, 199)).error != "fine");
+    CHECK(outcome_of(with_block(whole, raw, 16'384)).error != "fine");
+    CHECK_THAT(outcome_of(with_block(whole, raw, 16'385)).error,
+               Contains("it claims 16385 records"));
 }
 
 TEST_CASE("defects of records in a binary trace name the record and the block", "[unit]") {
@@ -269,7 +270,7 @@ TEST_CASE("defects of records in a binary trace name the record and the block", 
     REQUIRE(at != std::string::npos);
     const std::string backwards = std::string("\x13\x05\x01\x10\x01\x01\x00", 7);
     raw.replace(at, queued.size(), backwards);
-    CHECK_THAT(read(with_block(whole, raw, 2)).error,
+    CHECK_THAT(outcome_of(with_block(whole, raw, 2)).error,
                Contains("record 1: time goes backwards: queued 6 ns after 7 ns"));
 }
 
@@ -277,14 +278,14 @@ TEST_CASE("absurd lengths cost an error, not memory", "[unit]") {
     std::string whole = binary_trace(sample_records(10));
     SECTION("header") {
         whole.replace(12, 4, "\xff\xff\xff\x7f");
-        CHECK_THAT(read(whole).error, Contains("the header claims 2147483647 bytes"));
+        CHECK_THAT(outcome_of(whole).error, Contains("the header claims 2147483647 bytes"));
     }
     SECTION("block") {
         whole.replace(first_block(whole) + 8, 8, "\xff\xff\xff\x7f\xff\xff\xff\x7f");
-        CHECK_THAT(read(whole).error, Contains("it claims 10 records"));
+        CHECK_THAT(outcome_of(whole).error, Contains("it claims 10 records"));
     }
     SECTION("version") {
         whole[8] = 2;
-        CHECK_THAT(read(whole).error, Contains("trace version 2 is not supported"));
+        CHECK_THAT(outcome_of(whole).error, Contains("trace version 2 is not supported"));
     }
 }

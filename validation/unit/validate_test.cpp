@@ -14,7 +14,7 @@ using validate::CellResult;
 
 namespace {
 
-const std::string text = R"(schema_version: 1
+const std::string small_suite = R"(schema_version: 1
 name: paper
 groups: {here: pinned_same, there: free}
 parts:
@@ -116,7 +116,7 @@ TEST_CASE("a suite is judged by the directions of changes, too") {
 }
 
 TEST_CASE("a suite's lines become cells with the settings of their parts") {
-    const auto document = config::Document::parse(text, "suite.yaml");
+    const auto document = config::Document::parse(small_suite, "suite.yaml");
     const auto cells = validate::cells(config::read<validate::Suite>(document), document);
     REQUIRE(cells.size() == 3);
     CHECK(cells[0].calibration);
@@ -129,7 +129,7 @@ TEST_CASE("a suite's lines become cells with the settings of their parts") {
 }
 
 TEST_CASE("an unknown part is an error with the nearest one") {
-    auto document = config::Document::parse(text, "suite.yaml");
+    auto document = config::Document::parse(small_suite, "suite.yaml");
     auto suite = config::read<validate::Suite>(document);
     suite.predicted = {"fasst here"};
     CHECK_THROWS_WITH(validate::cells(suite, document), Catch::Contains("did you mean 'fast'"));
