@@ -22,6 +22,19 @@ bool answer_has_entry(Opcode opcode) {
     }
 }
 
+/// The name in the request stands for nothing once it has succeeded.
+bool takes_name(Opcode opcode) {
+    switch (opcode) {
+        case Opcode::unlink:
+        case Opcode::rmdir:
+        case Opcode::rename:
+        case Opcode::rename2:
+            return true;
+        default:
+            return false;
+    }
+}
+
 /// The file whose attributes a request makes stale; 0: none.
 std::uint64_t changed_by(const Call& call) {
     switch (call.opcode) {
@@ -90,12 +103,12 @@ bool Extfuse::answers(Call& call) {
         return true;
     }
     if (const std::uint64_t nodeid = changed_by(call)) {
-        changed(nodeid);
+        drop_attributes(nodeid);
     }
     const bool succeeds = call.error_reply == 0;
     if (succeeds && answer_has_entry(call.opcode)) {
         call.upkeep = settings_.update * 2;
-    } else if (succeeds && call.opcode == Opcode::getattr) {
+    } else if (succeeds && (call.opcode == Opcode::getattr || takes_name(call.opcode))) {
         call.upkeep = settings_.update;
     }
     return false;
@@ -105,19 +118,39 @@ void Extfuse::learn(const Call& call) {
     if (call.error != 0 || call.error_reply != 0) {
         return;
     }
+    const Key key{call.nodeid, call.name};
     std::uint64_t nodeid = 0;
-    if (answer_has_entry(call.opcode) && call.subject != 0) {
+    if (takes_name(call.opcode)) {
+        names_.erase(key);
+    } else if (answer_has_entry(call.opcode) && call.subject != 0) {
         nodeid = call.subject;
-        const Key key{call.nodeid, call.name};
-        if (names_.count(key) > 0 || names_.size() < settings_.entries) {
-            names_[key] = nodeid;
-        }
+        add_name(key, nodeid);
     } else if (call.opcode == Opcode::getattr) {
         nodeid = call.nodeid;
     }
     if (nodeid != 0 && attributes_.size() < settings_.entries) {
         attributes_.insert(nodeid);
     }
+}
+
+void Extfuse::add_name(const Key& key, std::uint64_t nodeid) {
+    if (names_.count(key) > 0 || names_.size() < settings_.entries) {
+        names_[key] = nodeid;
+        last_names_[nodeid] = key;
+    }
+}
+
+void Extfuse::forget(std::uint64_t nodeid) {
+    drop_attributes(nodeid);
+    const auto named = last_names_.find(nodeid);
+    if (named == last_names_.end()) {
+        return;
+    }
+    const auto name = names_.find(named->second);
+    if (name != names_.end() && name->second == nodeid) {
+        names_.erase(name);
+    }
+    last_names_.erase(named);
 }
 
 }  // namespace fusesim::vfs

@@ -41,11 +41,11 @@ class Extfuse {
     /// The daemon has answered.
     void learn(const transport::Call& call);
 
-    /// A write past the daemon, or that of a request.
-    void changed(std::uint64_t nodeid) { attributes_.erase(nodeid); }
+    /// After a change that no request told.
+    void drop_attributes(std::uint64_t nodeid) { attributes_.erase(nodeid); }
 
-    /// FORGET: the daemon drops what it knew.
-    void forget(std::uint64_t nodeid) { attributes_.erase(nodeid); }
+    /// FORGET: the daemon takes out what it has put in for the file.
+    void forget(std::uint64_t nodeid);
 
     struct Count {
         std::uint64_t answered = 0;
@@ -73,9 +73,11 @@ class Extfuse {
     };
 
     bool served(const transport::Call& call) const;
+    void add_name(const Key& key, std::uint64_t nodeid);
 
     ExtfuseSettings settings_;
     std::unordered_map<Key, std::uint64_t, Hash> names_;  // node ids
+    std::unordered_map<std::uint64_t, Key> last_names_;   // of node ids, for forget()
     std::unordered_set<std::uint64_t> attributes_;        // node ids with fresh ones
     std::map<fuse::Opcode, Count> counts_;
 };

@@ -63,12 +63,10 @@ Mount::Mount(transport::Transport& dev,
     : dev_(dev),
       kernel_(kernel),
       settings_(settings),
+      extfuse_(settings.extfuse),
       backing_(backing),
       disk_(disk),
       writeback_done_(dev.cpu().engine(), "the end of writeback") {
-    if (settings_.extfuse) {
-        extfuse_.emplace(*settings_.extfuse);
-    }
     if (settings_.knows_capabilities) {
         refused_.insert(Opcode::getxattr);
     }

@@ -312,7 +312,7 @@ sim::Task<> Mount::write(Thread& thread, File& file, std::uint64_t offset, std::
     if (settings_.passthrough) {
         if (extfuse_) {
             thread.charge(extfuse_->settings().program);
-            extfuse_->changed(inode.nodeid);
+            extfuse_->drop_attributes(inode.nodeid);
         }
         co_await backing_->write(thread, inode.nodeid, offset, bytes);
         inode.attributes_until = Time();

@@ -490,6 +490,7 @@ sim::Task<int> Mount::rename(Thread& thread, Path from, Path to, bool no_replace
         shape(exchange.call, opcode, *source, 0);
         exchange.call.bytes_in = fuse::request_bytes(opcode, settings_.protocol_minor, request);
         exchange.call.subject = moved->nodeid;
+        exchange.call.name = old_name.key();
         co_await this->request(thread, exchange.call);
         give_back(exchange);
         co_await tell_changed(thread, *moved);

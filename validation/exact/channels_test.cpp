@@ -36,7 +36,6 @@ ChannelsConfig waiting(Wait wait, Time period = 1_ms, unsigned count = 1) {
     return config;
 }
 
-/// The scheduler before Linux 6.6: one that polls gives way at once to who has run less.
 struct ChannelsMount : validation::PaperMount<Channels> {
     ChannelsMount(unsigned cores, const ChannelsConfig& config)
         : PaperMount(validation::cfs_host(cores),
@@ -150,6 +149,28 @@ TEST_CASE("below the limit callers wait busily, above they sleep at once", "[exa
         CHECK(mount.dev.busy_waits() == busy);  // the first: nothing was observed yet
         CHECK(mount.dev.event_waits() == 3 - busy);
     }
+}
+
+TEST_CASE("one slow answer does not end busy waits, several do", "[exact]") {
+    ChannelsConfig config = waiting(Wait::adaptive, 100_us);
+    config.latency_weight = 0.125;
+    ChannelsMount mount(2, config);
+    Backend file_system(20_us);
+    daemon::Session session(mount.dev, file_system, single(1));
+    mount.sim.engine.spawn("app", [](ChannelsMount& m, Backend& backend) -> Task<> {
+        Thread& app = m.thread("app", 0);
+        co_await app.sleep_for(50_us);
+        co_await app.run();
+        for (const Time service : {20_us, 400_us, 20_us, 400_us, 400_us, 400_us}) {
+            backend.service = service;
+            co_await m.dev.call(app, m.call(Opcode::getattr));
+        }
+        app.exit();
+    }(mount, file_system));
+    mount.run();
+    // An eighth of each: about 55, 100 (not above 105), 95, 135: the last two sleep at once.
+    CHECK(mount.dev.busy_waits() == 4);
+    CHECK(mount.dev.event_waits() == 2);
 }
 
 TEST_CASE("requests take the channel that the policy says", "[exact]") {

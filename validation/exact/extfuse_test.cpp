@@ -1,7 +1,5 @@
-#include "config/document.h"
 #include "support/paper_host.h"
-#include "system/scenario.h"
-#include "system/simulation.h"
+#include "support/scenario_run.h"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -17,25 +15,19 @@ namespace {
 report::Result extended(const std::string& extfuse,
                         const std::string& operations,
                         std::uint64_t count,
-                        const std::string& timeouts = "entry_timeout: 0 s, attr_timeout: 0 s",
-                        const std::string& daemon = "filesystem: 'null'") {
-    const auto document = config::Document::parse(
+                        const std::string& settings = "entry_timeout: 0 s, attr_timeout: 0 s") {
+    return validation::simulate_on(
+        validation::paper_host(1),
         fmt::format("schema_version: 1\n"
                     "kernel: {{version: '6.18'}}\n"
                     "mount: {{{}, {}}}\n"
-                    "daemon: {{{}, threads: single}}\n"
+                    "daemon: {{filesystem: 'null', threads: single}}\n"
                     "workload: {{files: {{count: 8, size: 64 KiB}}, operations: [{}]}}\n"
                     "run: {{operations: {}}}\n",
                     extfuse,
-                    timeouts,
-                    daemon,
+                    settings,
                     operations,
-                    count),
-        "test");
-    auto scenario = config::read<system::Scenario>(document);
-    scenario.host = validation::paper_host(1);
-    scenario.host->costs.lower.try_emplace("tmpfs");
-    return system::simulate(scenario, document).result;
+                    count));
 }
 
 std::uint64_t sent(const report::Result& result, const std::string& opcode) {
@@ -74,6 +66,14 @@ TEST_CASE("a full map takes no more") {
     const report::Result result = extended("extfuse: {entries: 6}", "{op: stat}", 80);
     check_answers(result, "LOOKUP", 6 * 9, 6 + 2 * 10);
     check_answers(result, "GETATTR", 6 * 10, 2 * 10);
+}
+
+TEST_CASE("what is removed, and then forgotten, leaves its room to others") {
+    // Two names a round, of the file that is made and removed and of one that is there.
+    const report::Result result =
+        extended("extfuse: {entries: 9}", "{op: create}, {op: unlink}, {op: stat}", 240);
+    check_answers(result, "GETATTR", 80, 0);
+    check_answers(result, "UNLINK", 0, 80);
 }
 
 TEST_CASE("what is missing is asked for each time") {

@@ -1,9 +1,7 @@
-#include "config/document.h"
 #include "host/cpu.h"
 #include "support/paper_host.h"
+#include "support/scenario_run.h"
 #include "support/simulation.h"
-#include "system/scenario.h"
-#include "system/simulation.h"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -57,10 +55,7 @@ struct Victim {
 };
 
 report::Result simulated(const std::string& text) {
-    const auto document = config::Document::parse(text, "test");
-    auto scenario = config::read<system::Scenario>(document);
-    scenario.host = validation::paper_host(2);
-    return system::simulate(scenario, document).result;
+    return validation::simulate_on(validation::paper_host(2), text);
 }
 
 /// Four callers, each with a read every 20 ms on average, and a daemon that sleeps 1 ms for each.

@@ -1,7 +1,5 @@
-#include "config/document.h"
 #include "support/paper_host.h"
-#include "system/scenario.h"
-#include "system/simulation.h"
+#include "support/scenario_run.h"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -24,23 +22,20 @@ report::Result simulated(const std::string& daemon,
                          const std::string& mount,
                          const std::string& workload,
                          std::uint64_t operations,
-                         const host::HostProfile& host = validation::paper_host(1)) {
-    const std::string text = fmt::format(
-        "schema_version: 1\n"
-        "kernel: {{version: '6.18'}}\n"
-        "mount: {{{}}}\n"
-        "daemon: {{{}, threads: single}}\n"
-        "workload: {{files: {{count: 8, size: 1 MiB}}, {}}}\n"
-        "run: {{operations: {}}}\n",
-        mount,
-        daemon,
-        workload,
-        operations);
-    const auto document = config::Document::parse(text, "test");
-    auto scenario = config::read<system::Scenario>(document);
-    scenario.host = host;
-    scenario.host->costs.lower.try_emplace("tmpfs");
-    return system::simulate(scenario, document).result;
+                         host::HostProfile host = validation::paper_host(1)) {
+    host.costs.lower.try_emplace("tmpfs");
+    return validation::simulate_on(
+        host,
+        fmt::format("schema_version: 1\n"
+                    "kernel: {{version: '6.18'}}\n"
+                    "mount: {{{}}}\n"
+                    "daemon: {{{}, threads: single}}\n"
+                    "workload: {{files: {{count: 8, size: 1 MiB}}, {}}}\n"
+                    "run: {{operations: {}}}\n",
+                    mount,
+                    daemon,
+                    workload,
+                    operations));
 }
 
 const std::string null_daemon = "filesystem: 'null'";
@@ -183,17 +178,30 @@ TEST_CASE("the library takes what its opcode takes, beside service times unless 
     }
 }
 
+TEST_CASE("stackfs looks up and stats what is there, and only looks up what is not") {
+    host::HostProfile host = validation::paper_host(1);
+    host::LowerCosts& lower = host.costs.lower["tmpfs"];
+    lower.lookup = 5_us;
+    lower.stat = 7_us;
+    lower.close_path = 1_us;
+    lower.lookup_missing = 3_us;
+    const auto processing = [&](const std::string& operation) {
+        const auto result =
+            simulated("filesystem: stackfs", attributes_only, one(operation), 100, host);
+        return report::find(result.requests, "LOOKUP")->phases->processing;
+    };
+    CHECK(*processing("stat") == Approx(13e-6));
+    CHECK(*processing("stat_missing") == Approx(3e-6));
+}
+
 TEST_CASE("CPU time is that of the window, without the warm-up") {
-    const auto document = config::Document::parse(
+    const report::Result result = validation::simulate_on(
+        validation::paper_host(1),
         "schema_version: 1\n"
         "mount: {direct_io: true}\n"
         "daemon: {filesystem: 'null', threads: single}\n"
         "workload: {files: {count: 1, size: 64 KiB}, operations: [{op: read, size: 4 KiB}]}\n"
-        "run: {warm_up: 30 ms, duration: 10 ms}\n",
-        "test");
-    auto scenario = config::read<system::Scenario>(document);
-    scenario.host = validation::paper_host(1);
-    const report::Result result = system::simulate(scenario, document).result;
+        "run: {warm_up: 30 ms, duration: 10 ms}\n");
     // One core that somebody always has.
     const double all = result.cpu->application_s + result.cpu->daemon_s + result.cpu->kernel_s;
     CHECK(all > 0.9 * result.duration_s);

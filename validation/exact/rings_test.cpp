@@ -32,7 +32,6 @@ RingsConfig polling(Time span) {
     return config;
 }
 
-/// The scheduler before Linux 6.6: one that polls gives way at once to who has run less.
 struct RingsMount : validation::PaperMount<Rings> {
     RingsMount(unsigned cores, const RingsConfig& config, fuse::ConnectionConfig connection = {})
         : PaperMount(
@@ -120,6 +119,26 @@ TEST_CASE("requests avoid rings on which a caller sleeps", "[exact]") {
     CHECK(first.channel == 1);
     CHECK(second.channel == 2);
     CHECK(second.sent < first.ended);
+}
+
+TEST_CASE("a ring is avoided no longer once its caller has the answer", "[exact]") {
+    class Asleep : public daemon::FileSystem {
+      public:
+        Task<> handle(Thread& worker, Call&) override { co_await worker.sleep_for(1_ms); }
+
+        bool includes_library() const override { return true; }
+    };
+
+    RingsMount mount(2, polling(10_us));
+    Asleep file_system;
+    daemon::Session session(mount.dev, file_system, {});
+    mount.send_late(0);
+    Call& second = mount.call(Opcode::getattr);
+    mount.sim.engine.spawn("late",
+                           validation::send(mount.dev, mount.thread("late", 0), second, 5_ms));
+    mount.run();
+    CHECK(mount.dev.slept() == 2);
+    CHECK(second.channel == 1);
 }
 
 TEST_CASE("background requests go round, each ring has limits of its own", "[exact]") {

@@ -20,7 +20,8 @@ inline host::HostProfile paper_host(unsigned cores) {
     return host;
 }
 
-/// The same with the scheduler of kernels before 6.6.
+/// The same with the scheduler before Linux 6.6: one that polls gives way at once to who has run
+/// less.
 inline host::HostProfile cfs_host(unsigned cores) {
     host::HostProfile host = paper_host(cores);
     host.scheduler.fair = host::SchedulerConfig::Fair::cfs;
