@@ -335,9 +335,12 @@ void bind(config::Map& map, Scenario& scenario) {
     map.section("workload", scenario.workload, "who asks for what");
     map.section("run", scenario.run, "how the simulation runs");
     map.section("faults", scenario.faults, "what goes wrong meanwhile");
-    map.field("sweep",
-              scenario.sweep,
-              "values of settings that `fusesim sweep` combines, or ranges: 1..8, 4..1024*4 KiB");
+    if (map.mode() != config::Map::Mode::echo) {  // no part of what one experiment depends on
+        map.field(
+            "sweep",
+            scenario.sweep,
+            "values of settings that `fusesim sweep` combines, or ranges: 1..8, 4..1024*4 KiB");
+    }
     if (const auto& file = scenario.workload.from_file;
         file && !scenario.run.duration && !scenario.run.operations) {
         scenario.run.duration = file->duration;

@@ -1,6 +1,7 @@
 #include "workload/fio_job.h"
 
 #include "config/error.h"
+#include "config/units.h"
 
 #include <fmt/format.h>
 
@@ -19,8 +20,6 @@ namespace {
 using config::Error;
 using config::Place;
 using Pattern = OperationConfig::Pattern;
-
-constexpr std::string_view job_blanks = " \t\r";
 
 /// One `key=value` of a job file; a key alone is a switch.
 struct FioOption {
@@ -84,11 +83,8 @@ bool is_among(const List& list, std::string_view word) {
 }
 
 /// Without blanks around it, and as fio does, without a comment behind it.
-std::string_view trimmed(std::string_view text) {
-    text = text.substr(0, text.find_first_of(";#"));
-    const std::size_t begin = std::min(text.find_first_not_of(job_blanks), text.size());
-    text.remove_prefix(begin);
-    return text.substr(0, text.find_last_not_of(job_blanks) + 1);
+std::string_view without_comment(std::string_view text) {
+    return config::trimmed(text.substr(0, text.find_first_of(";#")));
 }
 
 int column_of(std::string_view line, std::string_view part) {
@@ -108,10 +104,10 @@ class FioJobFile {
 };
 
 FioOption FioJobFile::parse(const std::string& path, int number, std::string_view line) {
-    const std::string_view text = trimmed(line);
+    const std::string_view text = without_comment(line);
     const std::size_t equals = std::min(text.find('='), text.size());
-    const std::string_view key = trimmed(text.substr(0, equals));
-    const std::string_view value = trimmed(text.substr(std::min(equals + 1, text.size())));
+    const std::string_view key = config::trimmed(text.substr(0, equals));
+    const std::string_view value = config::trimmed(text.substr(std::min(equals + 1, text.size())));
     FioOption option{std::string(key), std::string(value), {}, {}};
     option.place = {path, number, column_of(line, text)};
     option.value_place = {
@@ -137,7 +133,7 @@ FioJobFile::FioJobFile(const std::string& path, const std::string& section) {
     bool chosen = false;
     std::string line;
     for (int number = 1; std::getline(file, line); ++number) {
-        const std::string_view text = trimmed(line);
+        const std::string_view text = without_comment(line);
         if (text.empty()) {
             continue;
         }

@@ -20,6 +20,7 @@ namespace {
 
 // Steps read ahead of those that are replayed: bounds both memory and how far callers drift apart.
 constexpr std::size_t most_buffered = 65'536;
+
 std::int64_t difference(std::int64_t later, std::int64_t earlier) {
     return later > earlier ? later - earlier : 0;
 }

@@ -64,7 +64,6 @@ Experiment Experiments::plan(const sweep::Settings& settings) const {
     one.settings = settings;
     one.document = config::Document::load(options_.scenario, load);
     one.scenario = config::read<system::Scenario>(one.document);
-    one.scenario.sweep.clear();  // this is one of its points
     system::check(one.scenario, one.document);
     std::string depends = program_ + config::echo(one.scenario).dump();
     if (!one.scenario.workload.trace.empty()) {
@@ -85,11 +84,14 @@ std::optional<report::Result> Experiments::result(const Experiment& experiment) 
 
 /// In a process of its own; what it returns is its exit code.
 int Experiments::simulate(const Experiment& experiment) const {
-    const auto complain = [&](const char* what) {
+    const auto complain = [&](const std::string& what) {
         fmt::print(stderr, "{}: {}\n", sweep::to_text(experiment.settings), what);
     };
     try {
         system::Outcome outcome = system::simulate(experiment.scenario, experiment.document);
+        for (const std::string& warning : outcome.warnings) {
+            complain("warning: " + warning);
+        }
         outcome.result.version = FUSESIM_VERSION;
         cache_.store(experiment.key, report::json_text(outcome.result));
         return fine;

@@ -27,9 +27,8 @@ void add_run(CLI::App& program, int& status) {
             options->scenario += std::string("/") + RunOptions::bundled_scenario;
         }
         const auto document = config::Document::load(options->scenario, load);
-        auto scenario = config::read<system::Scenario>(document);
+        const auto scenario = config::read<system::Scenario>(document);
         if (!scenario.sweep.empty()) {
-            scenario.sweep.clear();
             fmt::print(stderr,
                        "one point; `fusesim sweep {}` varies what its sweep says\n",
                        options->scenario);

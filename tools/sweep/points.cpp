@@ -1,6 +1,7 @@
 #include "points.h"
 
 #include "config/error.h"
+#include "config/units.h"
 
 #include <fmt/format.h>
 
@@ -20,14 +21,6 @@ constexpr std::size_t most_values = 100'000;
     throw config::Error({"command line"}, what, hint);
 }
 
-std::string trimmed(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) {
-        return "";
-    }
-    return std::string(text.substr(first, text.find_last_not_of(" \t") - first + 1));
-}
-
 std::vector<std::string> split(std::string_view text) {
     std::vector<std::string> parts;
     std::size_t begin = 0;
@@ -44,11 +37,11 @@ std::vector<std::string> split(std::string_view text) {
         } else if (c == ']' || c == '}' || c == ')') {
             --depth;
         } else if (c == ',' && depth == 0) {
-            parts.push_back(trimmed(text.substr(begin, i - begin)));
+            parts.emplace_back(config::trimmed(text.substr(begin, i - begin)));
             begin = i + 1;
         }
     }
-    parts.push_back(trimmed(text.substr(begin)));
+    parts.emplace_back(config::trimmed(text.substr(begin)));
     return parts;
 }
 
@@ -87,12 +80,12 @@ std::optional<std::vector<std::string>> range(const std::string& text) {
 
 std::pair<std::string, std::string> key_and_rest(const std::string& text, const char* form) {
     const std::size_t equals = text.find('=');
-    std::string key = trimmed(std::string_view(text).substr(0, equals));
+    std::string key(config::trimmed(std::string_view(text).substr(0, equals)));
     if (equals == std::string::npos || key.empty()) {
         refuse(fmt::format("'{}' is not of the form {}", text, form),
                "fusesim sweep --help has examples");
     }
-    return {key, trimmed(std::string_view(text).substr(equals + 1))};
+    return {key, std::string(config::trimmed(std::string_view(text).substr(equals + 1)))};
 }
 
 }  // namespace
