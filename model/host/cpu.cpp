@@ -330,6 +330,7 @@ void Core::reschedule() {
         plan();
         return;
     }
+    context_switches_ += previous->group() == Group::kernel ? 0 : 1;
     if (previous->state_ == Thread::State::running) {
         previous->state_ = Thread::State::runnable;
     }
@@ -491,6 +492,14 @@ void Cpu::begin_window(Time now) {
     for (const auto& core : cores_) {
         core->busy().begin_window(now);
     }
+}
+
+std::uint64_t Cpu::context_switches() const {
+    std::uint64_t sum = 0;
+    for (const auto& core : cores_) {
+        sum += core->context_switches();
+    }
+    return sum;
 }
 
 double Cpu::utilisation(Time now) const {

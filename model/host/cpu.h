@@ -162,6 +162,9 @@ class Core final : private sim::Timer {
 
     sim::TimeAverage& busy() { return busy_; }
 
+    /// How often a thread of the application or the daemon has left it.
+    std::uint64_t context_switches() const { return context_switches_; }
+
   private:
     friend class Cpu;
     friend class Thread;
@@ -207,6 +210,7 @@ class Core final : private sim::Timer {
     bool make_way_ = false;  // the current thread is to be preempted
     sim::Time marked_;       // ... which was last decided then
     sim::TimeAverage busy_;
+    std::uint64_t context_switches_ = 0;
 };
 
 /// The cores of one machine and the scheduler's choice among them: wake-up placement as
@@ -232,6 +236,7 @@ class Cpu {
     void begin_window(sim::Time now);
     /// Mean share of all cores that was busy.
     double utilisation(sim::Time now) const;
+    std::uint64_t context_switches() const;
 
   private:
     friend class Thread;

@@ -379,11 +379,13 @@ void read_optional_parts(const Reader& r, Result& result) {
     }
     if (r.has("cpu")) {
         const Reader part = r.at("cpu");
-        part.expect_keys({"application_s", "daemon_s", "kernel_s", "daemon_kernel_s"});
+        part.expect_keys(
+            {"application_s", "daemon_s", "kernel_s", "daemon_kernel_s", "context_switches"});
         result.cpu = {part.number("application_s"),
                       part.number("daemon_s"),
                       part.number("kernel_s"),
-                      part.has("daemon_kernel_s") ? part.number("daemon_kernel_s") : 0};
+                      part.has("daemon_kernel_s") ? part.number("daemon_kernel_s") : 0,
+                      part.has("context_switches") ? part.number("context_switches") : 0};
     }
     if (r.has("simulator")) {
         const Reader part = r.at("simulator");
@@ -437,7 +439,8 @@ Json to_json(const Result& result) {
         json["cpu"] = {{"application_s", cpu->application_s},
                        {"daemon_s", cpu->daemon_s},
                        {"kernel_s", cpu->kernel_s},
-                       {"daemon_kernel_s", cpu->daemon_kernel_s}};
+                       {"daemon_kernel_s", cpu->daemon_kernel_s},
+                       {"context_switches", cpu->context_switches}};
     }
     json["memory"] = Json::object();
     for (const auto& [name, value] : result.memory) {

@@ -217,8 +217,11 @@ Result pooled(const std::vector<Result>& runs) {
         faults.push_back(run.faults);
     }
     out.faults = pooled_faults(faults);
-    for (const auto member :
-         {&Cpu::application_s, &Cpu::daemon_s, &Cpu::kernel_s, &Cpu::daemon_kernel_s}) {
+    for (const auto member : {&Cpu::application_s,
+                              &Cpu::daemon_s,
+                              &Cpu::kernel_s,
+                              &Cpu::daemon_kernel_s,
+                              &Cpu::context_switches}) {
         if (out.cpu) {
             average((*out.cpu).*member, runs, [&](const Result& run) {
                 return run.cpu ? std::optional((*run.cpu).*member) : std::nullopt;

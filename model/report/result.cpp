@@ -113,7 +113,8 @@ void check(const Result& result) {
                       {result.cpu->application_s,
                        result.cpu->daemon_s,
                        result.cpu->kernel_s,
-                       result.cpu->daemon_kernel_s});
+                       result.cpu->daemon_kernel_s,
+                       result.cpu->context_switches});
     }
     for (const auto& [name, value] : result.memory) {
         ensure_finite("memory." + name, {value});

@@ -101,6 +101,8 @@ struct Cpu {
     double daemon_s = 0;
     double kernel_s = 0;         ///< for both of them
     double daemon_kernel_s = 0;  ///< part of kernel_s: in the daemon's own system calls
+    /// How often a thread of theirs left its core: asleep, or for another.
+    double context_switches = 0;
 };
 
 /// What the simulation itself cost; differs from run to run.

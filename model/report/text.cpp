@@ -203,6 +203,10 @@ std::string resources(const Result& result) {
         if (result.duration_s > 0) {
             text += fmt::format(" ({:.2f} cores)", all / result.duration_s);
         }
+        if (cpu->context_switches > 0) {
+            text += fmt::format("\n     {} context switches",
+                                count_text(static_cast<std::uint64_t>(cpu->context_switches)));
+        }
         text += "\n";
     }
     std::string memory;

@@ -112,9 +112,13 @@ transport::DevFuseConfig dev_config(const MountConfig& mount) {
 std::unique_ptr<transport::Transport> make_transport(const Scenario& scenario,
                                                      host::Cpu& cpu,
                                                      const fuse::KernelBehaviour& kernel,
-                                                     unsigned protocol_minor) {
+                                                     unsigned protocol_minor,
+                                                     const Parts& parts) {
     const fuse::ConnectionConfig connection = connection_config(scenario, protocol_minor);
     const transport::DevFuseConfig dev = dev_config(scenario.mount);
+    if (parts.transport) {
+        return parts.transport(cpu, kernel, connection, dev);
+    }
     const MountConfig& mount = scenario.mount;
     switch (mount.transport) {
         case MountConfig::Transport::io_uring:
@@ -130,6 +134,20 @@ std::unique_ptr<transport::Transport> make_transport(const Scenario& scenario,
             break;
     }
     return std::make_unique<transport::DevFuse>(cpu, kernel, connection, dev);
+}
+
+std::unique_ptr<Storage> make_storage(const Scenario& scenario,
+                                      host::Cpu& cpu,
+                                      const Parts& parts) {
+    if (!scenario.device) {
+        return nullptr;
+    }
+    sim::Engine& engine = cpu.engine();
+    return std::make_unique<Storage>(
+        cpu,
+        scenario,
+        parts.device ? parts.device(engine, *scenario.device)
+                     : device::make_device(engine, "device", *scenario.device, scenario.run.seed));
 }
 
 vfs::MountSettings mount_settings(const MountConfig& mount,
@@ -190,11 +208,11 @@ class LowerBacking final : public vfs::Backing {
 /// Everything below the workload, in the order in which it must be taken down again.
 class Stack {
   public:
-    Stack(const Scenario& scenario, unsigned protocol_minor)
+    Stack(const Scenario& scenario, unsigned protocol_minor, const Parts& parts)
         : kernel_(fuse::nearest_kernel_behaviour(scenario.kernel.version)),
           cpu_(engine_, *scenario.host, scenario.run.seed),
-          dev_(make_transport(scenario, cpu_, kernel_, protocol_minor)),
-          storage_(scenario.device ? std::make_unique<Storage>(cpu_, scenario) : nullptr),
+          dev_(make_transport(scenario, cpu_, kernel_, protocol_minor, parts)),
+          storage_(make_storage(scenario, cpu_, parts)),
           file_system_(make_file_system(scenario, cpu_.costs(), disk())),
           session_(*dev_, *file_system_, session_config(scenario.daemon, scenario.mount)),
           has_daemon_(scenario.daemon.filesystem != DaemonConfig::Kind::none) {}
@@ -351,7 +369,8 @@ class Stack {
         return {all.application_s - before_window_.application_s,
                 all.daemon_s - before_window_.daemon_s,
                 all.kernel_s - before_window_.kernel_s,
-                all.daemon_kernel_s - before_window_.daemon_kernel_s};
+                all.daemon_kernel_s - before_window_.daemon_kernel_s,
+                all.context_switches - before_window_.context_switches};
     }
 
   private:
@@ -381,7 +400,8 @@ class Stack {
         return {application_time(Work::user).seconds(),
                 session_.cpu_time(Work::user).seconds(),
                 (application_time(Work::kernel) + daemon_kernel).seconds(),
-                daemon_kernel.seconds()};
+                daemon_kernel.seconds(),
+                static_cast<double>(cpu_.context_switches())};
     }
 
     void begin_window() {
@@ -562,7 +582,6 @@ void report_operations(const Stack& stack, report::Result& result) {
         result.throughput.ops_per_s = static_cast<double>(native.steps()) / result.duration_s;
     }
     report_memory(stack, result);
-    report_extfuse(stack, result);
 }
 void report_calls(const Stack& stack, report::Result& result) {
     std::uint64_t all = 0;
@@ -583,7 +602,6 @@ void report_calls(const Stack& stack, report::Result& result) {
     }
     result.throughput.ops_per_s = seconds > 0 ? static_cast<double>(all) / seconds : 0;
     report_memory(stack, result);
-    report_extfuse(stack, result);
 }
 
 /// What the library allocates to receive requests: a buffer for each worker that there was at once,
@@ -705,7 +723,8 @@ Outcome simulate_once(const Scenario& given,
     report::Result& result = outcome.result;
     result.seed = scenario.run.seed;
     result.config = config::echo(scenario);
-    Stack stack(scenario, prepared.reader ? prepared.reader->header().protocol_minor : 0);
+    Stack stack(
+        scenario, prepared.reader ? prepared.reader->header().protocol_minor : 0, options.parts);
     if (prepared.reader) {
         outcome.warnings = warnings_of(prepared.reader->header());
     }
@@ -767,6 +786,7 @@ Outcome simulate_once(const Scenario& given,
             result.faults = faults->results(stack.native()->failed());
         }
     }
+    report_extfuse(stack, result);
     if (Course* course = stack.course()) {
         result.details = course->json(stack.engine().now());
         if (options.timeline > 0) {
@@ -778,14 +798,6 @@ Outcome simulate_once(const Scenario& given,
     }
     return outcome;
 }
-
-}  // namespace
-
-void check(const Scenario& scenario, const config::Document& document) {
-    prepare(scenario, document);
-}
-
-namespace {
 
 /// An interval of fewer runs is too wide to say anything.
 constexpr std::size_t least_runs = 3;
@@ -818,15 +830,21 @@ void run_until(const StopConfig& stop,
 
 }  // namespace
 
+void check(const Scenario& scenario, const config::Document& document) {
+    prepare(scenario, document);
+}
+
 Outcome simulate(const Scenario& given,
                  const config::Document& document,
                  const SimulateOptions& options) {
     Outcome outcome = simulate_once(given, document, options);
     std::vector<report::Result> runs{outcome.result};
+    SimulateOptions further = options;
+    further.details = false;  // those of the first run are reported
     const auto once_more = [&] {
         Scenario next = given;
         next.run.seed += runs.size();
-        runs.push_back(simulate_once(next, document, options).result);
+        runs.push_back(simulate_once(next, document, further).result);
     };
     while (runs.size() < given.run.repeat) {
         once_more();

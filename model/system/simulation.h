@@ -1,16 +1,35 @@
 #pragma once
 
+#include "device/settings.h"
 #include "report/result.h"
 #include "system/scenario.h"
+#include "transport/dev_fuse.h"
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace fusesim::system {
 
+/// Parts of the stack that a program of its own puts in place of ours. Each is made anew for every
+/// run; empty: what the scenario says.
+struct Parts {
+    /// Instead of the transport of `mount`. Settings of /dev/fuse hold as far as it uses them.
+    std::function<std::unique_ptr<transport::Transport>(host::Cpu&,
+                                                        const fuse::KernelBehaviour&,
+                                                        const fuse::ConnectionConfig&,
+                                                        const transport::DevFuseConfig&)>
+        transport;
+    /// Instead of `device`, whose capacity and queues the block layer and the file system go by all
+    /// the same.
+    std::function<std::unique_ptr<device::Device>(sim::Engine&, const device::DeviceSettings&)>
+        device;
+};
+
 struct SimulateOptions {
+    Parts parts;
     bool timing = false;       ///< say in the result what the simulation itself cost
     bool details = false;      ///< and how the run went over time
     std::size_t timeline = 0;  ///< and, within the details, the times of the first so many requests

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace fusesim::system {
 
@@ -52,8 +53,8 @@ report::Station station_of(const sim::Station& station, Time now) {
             station.service().mean_seconds()};
 }
 
-Storage::Storage(host::Cpu& cpu, const Scenario& scenario)
-    : device_(device::make_device(cpu.engine(), "device", *scenario.device, scenario.run.seed)),
+Storage::Storage(host::Cpu& cpu, const Scenario& scenario, std::unique_ptr<device::Device> device)
+    : device_(std::move(device)),
       queue_(cpu, *device_, block_settings(scenario.lower, device::facts(*scenario.device))),
       disk_(cpu, queue_, ext4_settings(scenario, device::facts(*scenario.device))) {}
 

@@ -15,7 +15,7 @@ namespace fusesim::system {
 /// What lies below the lower file system: device, block layer, and the file system on them.
 class Storage {
   public:
-    Storage(host::Cpu& cpu, const Scenario& scenario);
+    Storage(host::Cpu& cpu, const Scenario& scenario, std::unique_ptr<device::Device> device);
 
     lower::Ext4& disk() { return disk_; }
 

@@ -55,6 +55,10 @@ double seconds(const timeval& time) {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
 }
 
+std::uint64_t switches(const rusage& usage) {
+    return static_cast<std::uint64_t>(usage.ru_nvcsw + usage.ru_nivcsw);
+}
+
 std::size_t kind_of(Op op) {
     return static_cast<std::size_t>(op);
 }
@@ -114,6 +118,8 @@ class Load::Thread {
     double user_s() const { return user_s_; }
 
     double system_s() const { return system_s_; }
+
+    std::uint64_t context_switches() const { return context_switches_; }
 
     const std::string& failure() const { return failure_; }
 
@@ -229,6 +235,7 @@ class Load::Thread {
     Stretches stretches_;
     double user_s_ = 0;
     double system_s_ = 0;
+    std::uint64_t context_switches_ = 0;
     std::atomic<std::uint64_t> progress_{0};
 };
 
@@ -327,6 +334,7 @@ void Load::Thread::begin_window() {
     getrusage(RUSAGE_THREAD, &usage);
     user_s_ = -seconds(usage.ru_utime);
     system_s_ = -seconds(usage.ru_stime);
+    context_switches_ = -switches(usage);
     counting_ = true;
     stretches_.begin(control_.operations ? now_ns() : control_.warm_until.load());
 }
@@ -339,6 +347,7 @@ void Load::Thread::end_window() {
         getrusage(RUSAGE_THREAD, &usage);
         user_s_ += seconds(usage.ru_utime);
         system_s_ += seconds(usage.ru_stime);
+        context_switches_ += switches(usage);
     }
 }
 
@@ -647,6 +656,7 @@ Done Load::results() {
         }
         all.user_s += thread->user_s();
         all.system_s += thread->system_s();
+        all.context_switches += thread->context_switches();
     }
     const auto kept_ns = static_cast<double>(all.kept.span_ns);
     all.window_s = kept_ns / static_cast<double>(threads_.size()) * 1e-9;

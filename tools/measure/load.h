@@ -32,6 +32,7 @@ struct Done {
     double kept_share = 0;  ///< of the time in which caches were not dropped
     double user_s = 0;      ///< on cores, of all threads, in the whole window
     double system_s = 0;
+    std::uint64_t context_switches = 0;
     std::uint64_t failed = 0;   ///< threads that ended since the daemon had gone
     double first_failed_s = 0;  ///< when the first of them did, in the window
 };

@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -191,14 +192,31 @@ class Lower {
     std::filesystem::path path_;
 };
 
-struct Seconds {
-    double user = 0;
-    double system = 0;
+struct Spent {
+    double user = 0;    ///< seconds
+    double system = 0;  ///< seconds
+    double switches = 0;
 };
 
+/// How often the threads that a process has now have left their cores.
+double switches_of(pid_t process) {
+    double sum = 0;
+    std::error_code none;
+    for (const auto& task :
+         std::filesystem::directory_iterator(fmt::format("/proc/{}/task", process), none)) {
+        std::ifstream status(task.path() / "status");
+        for (std::string line; std::getline(status, line);) {
+            if (const auto at = line.find("voluntary_ctxt_switches:"); at != std::string::npos) {
+                sum += std::stod(line.substr(line.find(':') + 1));
+            }
+        }
+    }
+    return sum;
+}
+
 /// CPU time of a process: its sum to the nanosecond, divided as the kernel's ticks say.
-Seconds cpu_of(pid_t process) {
-    Seconds out;
+Spent spent_by(pid_t process) {
+    Spent out;
     clockid_t clock{};
     timespec total{};
     if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &total) != 0) {
@@ -218,6 +236,7 @@ Seconds cpu_of(pid_t process) {
         static_cast<double>(total.tv_sec) + static_cast<double>(total.tv_nsec) * 1e-9;
     out.user = user + system > 0 ? all * user / (user + system) : all;
     out.system = all - out.user;
+    out.switches = switches_of(process);
     return out;
 }
 
@@ -414,7 +433,7 @@ class Measurement {
                   options_.full_pace_ns);
         load.begin();
         load.warm_up();
-        const Seconds before = cpu_of(world.mount().pid());
+        const Spent before = spent_by(world.mount().pid());
         load.go_on();
         std::optional<FaultInjector> faults;
         if (may_fail()) {
@@ -422,7 +441,7 @@ class Measurement {
                 scenario, world.mount(), control_of(world), spare_core_, load.window_begin_ns());
         }
         await(load, world, number);
-        const Seconds after = cpu_of(world.mount().pid());
+        const Spent after = spent_by(world.mount().pid());
         const Done done = load.results();
         std::vector<report::Fault> failures;
         if (faults) {
@@ -434,7 +453,8 @@ class Measurement {
             // A daemon that is gone does not tell how long it has run.
             add_repeat(done,
                        {std::max(0.0, after.user - before.user),
-                        std::max(0.0, after.system - before.system)});
+                        std::max(0.0, after.system - before.system),
+                        std::max(0.0, after.switches - before.switches)});
             out_.repeats.back().faults = std::move(failures);
             out_.partial = out_.partial || cut;
         } else if (!cut) {
@@ -442,7 +462,7 @@ class Measurement {
         }
     }
 
-    void add_repeat(const Done& done, const Seconds& daemon) {
+    void add_repeat(const Done& done, const Spent& daemon) {
         Repeat repeat;
         const auto per_s = [&done](std::uint64_t number) {
             return done.window_s > 0 ? static_cast<double>(number) / done.window_s : 0;
@@ -453,7 +473,11 @@ class Measurement {
         repeat.ops_per_s = per_s(done.kept.steps);
         repeat.read_bytes_per_s = per_s(done.kept.read_bytes);
         repeat.write_bytes_per_s = per_s(done.kept.write_bytes);
-        repeat.cpu = {done.user_s, daemon.user, done.system_s + daemon.system, daemon.system};
+        repeat.cpu = {done.user_s,
+                      daemon.user,
+                      done.system_s + daemon.system,
+                      daemon.system,
+                      static_cast<double>(done.context_switches) + daemon.switches};
         for (std::size_t kind = 0; kind < call_kinds; ++kind) {
             const Latencies& latencies = done.kept.calls[kind];
             if (latencies.count() > 0) {
@@ -575,7 +599,8 @@ class Measurement {
         result.cpu = report::Cpu{mean([](const Repeat& r) { return r.cpu.application_s; }),
                                  mean([](const Repeat& r) { return r.cpu.daemon_s; }),
                                  mean([](const Repeat& r) { return r.cpu.kernel_s; }),
-                                 mean([](const Repeat& r) { return r.cpu.daemon_kernel_s; })};
+                                 mean([](const Repeat& r) { return r.cpu.daemon_kernel_s; }),
+                                 mean([](const Repeat& r) { return r.cpu.context_switches; })};
         Repeat window;
         window.window_s = result.duration_s;
         for (std::size_t kind = 0; kind < call_kinds; ++kind) {

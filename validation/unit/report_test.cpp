@@ -35,7 +35,7 @@ Result example() {
     };
     r.stations = {{"/dev/fuse", 0.12, 0.3, 1.2e-6, 3e-6}, {"worker 0", 0.973, 2.25, 153e-6, 66e-6}};
     r.bottleneck = busiest(r.stations);
-    r.cpu = Cpu{1.25, 6.5, 2.25};
+    r.cpu = Cpu{1.25, 6.5, 2.25, 0, 294'940};
     r.memory = {{"requests_peak_bytes", 1536}, {"threads", 4}};
     return r;
 }
@@ -117,6 +117,7 @@ worker 0 limits the throughput: it is busy 97.3 % of the time, and requests wait
 153 us there for 66.0 us of service.
 
 cpu: application 1.25 s, daemon 6.50 s, kernel 2.25 s (1.00 cores)
+     294940 context switches
 memory: requests_peak 1.50 KiB, threads 4
 
 seed 7 | config 7501e5957256cfad | fusesim 0.1.0
