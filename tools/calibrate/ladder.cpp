@@ -11,6 +11,7 @@
 #include "vfs.h"
 #include "wake.h"
 
+#include <fmt/format.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
@@ -725,7 +726,6 @@ class Below {
 class EvenPace {
   public:
     explicit EvenPace(const std::vector<Values>& repeats) : repeats_(repeats) {
-        constexpr double same = 1.08;
         std::vector<double> paces;
         for (const Values& one : repeats) {
             for (const auto& [key, value] : one) {
@@ -734,8 +734,11 @@ class EvenPace {
                 }
             }
         }
-        slowest_ = same * quantile(std::move(paces), 0.25);
+        usual_ = quantile(std::move(paces), 0.25);
     }
+
+    /// What an empty call takes at the pace that counts, in nanoseconds.
+    double usual() const { return usual_; }
 
     /// Whether it was measured, and not solved.
     bool has(const std::string& key) const {
@@ -748,7 +751,7 @@ class EvenPace {
         std::vector<double> all;
         for (const Values& one : repeats_) {
             all.push_back(one.at(key));
-            if (one.at(pace_key + key) <= slowest_) {
+            if (counts(one.at(pace_key + key))) {
                 kept.push_back(one.at(key));
             }
         }
@@ -789,7 +792,7 @@ class EvenPace {
         for (Values one : repeats_) {
             for (const auto& [key, value] : typical) {
                 double& mine = one.at(key);
-                mine = one.at(pace_key + key) <= slowest_ ? mine : value;
+                mine = counts(one.at(pace_key + key)) ? mine : value;
             }
             explain(one);
             out.push_back(std::move(one));
@@ -802,8 +805,13 @@ class EvenPace {
         return key.compare(0, pace_key.size(), pace_key) == 0;
     }
 
+    bool counts(double pace) const {
+        constexpr double same = 1.08;
+        return pace <= same * usual_;
+    }
+
     const std::vector<Values>& repeats_;
-    double slowest_ = 0;
+    double usual_ = 0;
 };
 
 void Below::conclude(const EvenPace& pace, Profile& profile) const {
@@ -947,57 +955,90 @@ void conclude(const std::vector<Values>& repeats, const Below& below, Profile& p
 
 }  // namespace
 
-Profile measure_ladder(const Plan& plan, const Progress& progress) {
-    if (plan.exact) {
-        set_exact_clock();
+/// What a ladder keeps between its repeats.
+struct Ladder::State {
+    explicit State(const Plan& the_plan) : plan(the_plan), directory(own_mounts.directory()) {
+        below.add(directory);
+        below.add("/var/tmp");
     }
-    Profile profile;
-    profile.cores = usable_cores();
-    const int home = profile.cores.front();
-    const int other = profile.cores.back();
-    pin(home);
-    profile.interruptions = interruptions();
-    const double steps = plan.repeats * 2 + 1;
-    double step = 0;
-    progress(0, "the scheduler's turns");
-    profile.slice = told_slice();
-    profile.cfs = told_cfs();
-    profile.preemption = told_preemption();
-    profile.turn = measure_turn(home, 3 * plan.seconds);
-    pin(home);
-    const real::PrivateMounts own_mounts;
-    const std::filesystem::path directory = own_mounts.directory();
+
+    Plan plan;
+    Profile found;  ///< what one look tells: cores, the scheduler, interruptions
+    real::PrivateMounts own_mounts;
+    std::filesystem::path directory;
     Below below;
-    below.add(directory);
-    below.add("/var/tmp");
     IdleCores idle;
     std::vector<double> stayed;
     std::vector<Values> repeats;
-    for (int i = 0; i < plan.repeats; ++i) {
-        const std::string which =
-            " (" + std::to_string(i + 1) + " of " + std::to_string(plan.repeats) + ")";
-        progress(++step / steps, "one core" + which);
-        {
-            Mounts mounts(plan, directory, home);
-            repeats.push_back(measure_once(plan, mounts, directory, home));
-        }
-        below.repeat(repeats.back(), plan.seconds / 2);
-        progress(++step / steps, (other != home ? "between cores" : "idle core") + which);
-        if (other != home) {
-            stayed.push_back(measure_stay(home, other, plan.seconds));
-            idle.repeat(plan, i % 2 == 0 ? home : other, i % 2 == 0 ? other : home);
-        } else {
-            idle.repeat_alone(plan, home);
-        }
+};
+
+Ladder::Ladder(const Plan& plan) {
+    if (plan.exact) {
+        set_exact_clock();
     }
-    run_on(profile.cores);
-    conclude(repeats, below, profile);
-    idle.conclude(profile);
-    if (other != home) {
-        profile.stayed = average(stayed);
+    Profile found;
+    found.cores = usable_cores();
+    const int home = found.cores.front();
+    pin(home);
+    found.interruptions = interruptions();
+    found.slice = told_slice();
+    found.cfs = told_cfs();
+    found.preemption = told_preemption();
+    found.turn = measure_turn(home, 3 * plan.seconds);
+    pin(home);
+    state_ = std::make_unique<State>(plan);
+    state_->found = std::move(found);
+    run_on(state_->found.cores);
+}
+
+Ladder::~Ladder() = default;
+
+void Ladder::repeat(const Step& step) {
+    const Plan& plan = state_->plan;
+    const int home = state_->found.cores.front();
+    const int other = state_->found.cores.back();
+    step("one core");
+    pin(home);
+    {
+        Mounts mounts(plan, state_->directory, home);
+        state_->repeats.push_back(measure_once(plan, mounts, state_->directory, home));
+    }
+    state_->below.repeat(state_->repeats.back(), plan.seconds / 2);
+    step(other != home ? "between cores" : "idle core");
+    if (other == home) {
+        state_->idle.repeat_alone(plan, home);
+    } else {
+        const bool there = state_->repeats.size() % 2 == 1;
+        state_->stayed.push_back(measure_stay(home, other, plan.seconds));
+        state_->idle.repeat(plan, there ? home : other, there ? other : home);
+    }
+    run_on(state_->found.cores);
+}
+
+Profile Ladder::profile() const {
+    Profile profile = state_->found;
+    conclude(state_->repeats, state_->below, profile);
+    state_->idle.conclude(profile);
+    profile.stayed = state_->stayed.empty() ? 0 : average(state_->stayed);
+    return profile;
+}
+
+double Ladder::pace_ns() const {
+    return EvenPace(state_->repeats).usual();
+}
+
+Profile measure_ladder(const Plan& plan, const Progress& progress) {
+    const double steps = plan.repeats * 2 + 1;
+    double done = 0;
+    progress(0, "the scheduler's turns");
+    Ladder ladder(plan);
+    for (int i = 1; i <= plan.repeats; ++i) {
+        ladder.repeat([&](const std::string& what) {
+            progress(++done / steps, fmt::format("{} ({} of {})", what, i, plan.repeats));
+        });
     }
     progress(1, "done");
-    return profile;
+    return ladder.profile();
 }
 
 }  // namespace fusesim::calibrate

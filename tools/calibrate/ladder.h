@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,9 +28,9 @@ struct Plan {
     std::filesystem::path daemon;  ///< the nullfs program
     std::filesystem::path ring;    ///< the uringfs program; empty: io_uring is not measured
     std::filesystem::path stack;   ///< the stackfs program; empty: passthrough is not measured
-    int repeats = 11;              ///< many short ones outvote a neighbour's burst
-    double seconds = 0.03;         ///< of one small measurement
-    int wake_ups = 40;             ///< for each idle gap and repeat
+    int repeats = 27;              ///< many short ones outvote a neighbour's burst
+    double seconds = 0.04;         ///< of one small measurement
+    int wake_ups = 60;             ///< for each idle gap and repeat
     bool exact = false;            ///< the clock counts instructions
     Record record;                 ///< if it is to be known what recording costs
 };
@@ -99,10 +100,37 @@ struct Profile {
     std::size_t kept = 0;  ///< repeats at the machine's usual pace
 };
 
+/// All measurements, a repeat at a time: many short ones, among which other work may be done.
+class Ladder {
+  public:
+    /// Called with what comes next.
+    using Step = std::function<void(const std::string& what)>;
+
+    /// Looks at the machine's scheduler. Throws std::system_error where the machine does not let
+    /// it.
+    explicit Ladder(const Plan& plan);
+    ~Ladder();
+    Ladder(const Ladder&) = delete;
+    Ladder& operator=(const Ladder&) = delete;
+
+    /// Measures everything once; some seconds. Throws as above.
+    void repeat(const Step& step);
+
+    /// What the repeats so far tell; there must be one.
+    Profile profile() const;
+
+    /// What an empty system call takes at the pace at which the profile's numbers were measured.
+    double pace_ns() const;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
 /// Called with the share done and what is being measured.
 using Progress = std::function<void(double done, const std::string& what)>;
 
-/// The whole ladder. Throws std::system_error where the machine does not let it.
+/// The whole ladder of `plan.repeats`. Throws as Ladder.
 Profile measure_ladder(const Plan& plan, const Progress& progress);
 
 }  // namespace fusesim::calibrate

@@ -443,14 +443,15 @@ std::string placement_text(const Profile& profile) {
     return fmt::format(", halted_is_unavailable: true, halt_poll: {}", time_text(safe));
 }
 
-std::string eevdf_text(const Profile& profile) {
-    const double slice = profile.slice > 0 ? profile.slice : profile.turn;
-    return fmt::format(
-        "base_slice: {}, wakeup_preemption: {}", time_text(slice), profile.preempted > 0.5);
-}
-
 /// Whether a caller preempts the daemon that wakes it depends on what both have run, even where it
 /// seldom happens.
+std::string eevdf_text(const Profile& profile) {
+    constexpr double seldom = 0.02;  // less is what interruptions do
+    const double slice = profile.slice > 0 ? profile.slice : profile.turn;
+    return fmt::format(
+        "base_slice: {}, wakeup_preemption: {}", time_text(slice), profile.preempted > seldom);
+}
+
 std::string cfs_text(const Profile& profile) {
     return fmt::format(
         "fair: cfs, cfs: {{latency: {}, min_granularity: {}, wakeup_granularity: {}, skipped: "

@@ -1,17 +1,13 @@
+#include "calibration.h"
 #include "commands.h"
-#include "ladder.h"
-#include "mounts.h"
-#include "passthrough.h"
 #include "profile.h"
 #include "requests.h"
-#include "ring.h"
 #include "write_file.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -27,33 +23,6 @@ struct CalibrateOptions {
     bool quick = false;
     bool exact = false;
 };
-
-/// The reference daemon: beside the program, where the build puts it, or where it installs it.
-std::filesystem::path find_daemon(const std::string& asked) {
-    if (!asked.empty()) {
-        if (access(asked.c_str(), X_OK) != 0) {
-            throw Unavailable("calibrate cannot run " + asked);
-        }
-        return asked;
-    }
-    if (const auto found = real::find_daemon("nullfs"); !found.empty()) {
-        return found;
-    }
-    throw Unavailable(
-        "calibrate needs the nullfs daemon; build it (libfuse3-dev 3.14 or newer) "
-        "or name it with --daemon");
-}
-
-void check_machine() {
-    if (geteuid() != 0) {
-        throw Unavailable("calibrate mounts a null file system: run it as root");
-    }
-    if (access("/dev/fuse", R_OK | W_OK) != 0) {
-        throw Unavailable(
-            "calibrate needs /dev/fuse: modprobe fuse, or give the container the "
-            "device");
-    }
-}
 
 /// A bar on a terminal, a line a step elsewhere; on standard error.
 void show_progress(double done, const std::string& what) {
@@ -91,25 +60,17 @@ calibrate::RecordedPhases record_getattr(dev_t device,
 }
 
 int calibrate(const CalibrateOptions& options) {
-    check_machine();
-    calibrate::Plan plan;
-    plan.daemon = find_daemon(options.daemon);
-    if (calibrate::RingMount::available()) {
-        plan.ring = real::find_daemon("uringfs");
-    }
-    if (calibrate::PassthroughMount::available()) {
-        plan.stack = real::find_daemon("stackfs");
-    }
+    calibrate::Plan plan = plan_of_calibration(options.daemon);
     if (options.exact) {
         plan.exact = true;
         plan.record = record_getattr;
         plan.repeats = 3;
         plan.seconds = 0.008;
         plan.wake_ups = 20;
-    } else if (!options.quick) {
-        plan.repeats = 27;
-        plan.seconds = 0.04;
-        plan.wake_ups = 60;
+    } else if (options.quick) {
+        plan.repeats = 11;
+        plan.seconds = 0.03;
+        plan.wake_ups = 40;
     }
     calibrate::Profile profile;
     try {

@@ -17,16 +17,18 @@ using namespace fusesim;
 
 namespace {
 
-// One line a command: the whole command line in one table.
+// All commands, in the order of --help.
 const std::initializer_list<commands::Add> all_commands = {
-    commands::add_run,      commands::add_measure,  commands::add_replay,    commands::add_sweep,
-    commands::add_capacity, commands::add_advise,
+    commands::add_run,      commands::add_measure,    commands::add_replay,
+    commands::add_sweep,    commands::add_capacity,   commands::add_advise,
 #ifdef FUSESIM_RECORDER
     commands::add_record,
 #endif
-    commands::add_fit,      commands::add_trace,    commands::add_calibrate, commands::add_validate,
-    commands::add_doctor,   commands::add_compare,  commands::add_report,    commands::add_export,
-    commands::add_check,    commands::add_describe, commands::add_list,      commands::add_schema,
+    commands::add_fit,      commands::add_trace,      commands::add_calibrate,
+    commands::add_validate, commands::add_doctor,     commands::add_compare,
+    commands::add_report,   commands::add_export,     commands::add_check,
+    commands::add_describe, commands::add_list,       commands::add_schema,
+    commands::add_man,      commands::add_completion,
 };
 
 /// CLI11 says no more than that a command is missing; users who mistyped want to know which.

@@ -1,8 +1,10 @@
 #include "accuracy.h"
+#include "calibration.h"
 #include "commands.h"
 #include "guest.h"
 #include "measure.h"
 #include "pace.h"
+#include "profile.h"
 #include "progress.h"
 #include "report.h"
 #include "stop.h"
@@ -24,6 +26,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -44,6 +47,8 @@ struct ValidateOptions {
     std::string out;
     std::string only;
     std::string measure_only;
+    std::string measured;
+    std::string calibrate;
     std::string guest;
     unsigned rounds = 0;
     bool promised = false;
@@ -86,18 +91,11 @@ std::string running_kernel() {
     return kernel.release;
 }
 
-/// The kernel that cells ran on: this one, or that of a guest's profile.
-std::string measured_kernel(const validate::Suite& suite, const host::HostProfile& host) {
-    const auto found = host.provenance.find("kernel");
-    return suite.machine == validate::Suite::Machine::here || found == host.provenance.end()
-               ? running_kernel()
-               : found->second;
-}
-
 std::vector<Run> prepare(const validate::Suite& suite,
                          const config::Document& document,
                          const host::HostProfile& host,
                          const std::string& only,
+                         const std::string& kernel,
                          bool measures) {
     std::vector<Run> runs;
     for (validate::Cell& cell : validate::cells(suite, document)) {
@@ -110,8 +108,7 @@ std::vector<Run> prepare(const validate::Suite& suite,
         run.scenario = config::read<system::Scenario>(run.document);
         run.scenario.host = host;
         if (run.scenario.kernel.version.empty()) {
-            run.scenario.kernel.version =
-                measures ? running_kernel() : measured_kernel(suite, host);
+            run.scenario.kernel.version = kernel;
         }
         if (run.scenario.workload.operations.empty()) {
             throw config::Error(run.document.place("workload"),
@@ -195,12 +192,57 @@ double rounds_done(const std::vector<Run>& runs, unsigned rounds) {
     return done;
 }
 
+/// Calibrates between cells, so that what costs are taken from and what they shall explain meet the
+/// same minutes of the machine.
+class CalibrationBetween {
+  public:
+    /// With some repeats at once, which tell the machine's pace.
+    explicit CalibrationBetween(const calibrate::Plan& plan)
+        : repeats_(static_cast<std::size_t>(plan.repeats)), ladder_(plan) {
+        constexpr int at_first = 3;
+        for (int i = 0; i < at_first; ++i) {
+            repeat();
+        }
+    }
+
+    double pace_ns() const { return ladder_.pace_ns(); }
+
+    /// As many repeats as are due when this share of the cells is done.
+    void go_on(double share) {
+        while (static_cast<double>(done_) < share * static_cast<double>(repeats_)) {
+            repeat();
+        }
+    }
+
+    std::string profile_text() const {
+        return calibrate::profile_yaml(
+            ladder_.profile(), "fusesim validate --calibrate", FUSESIM_VERSION);
+    }
+
+    host::HostProfile host() const {
+        return config::read<host::HostProfile>(
+            config::Document::parse(profile_text(), "calibration"));
+    }
+
+  private:
+    void repeat() {
+        ladder_.repeat([](const std::string&) {});
+        ++done_;
+    }
+
+    std::size_t repeats_;
+    std::size_t done_ = 0;
+    calibrate::Ladder ladder_;
+};
+
 /// The whole matrix again and again, so that a bad minute of the machine meets all cells, until
-/// each has rounds enough with time at the machine's full pace.
+/// each has rounds enough with time at the machine's full pace. `between` is called between cells
+/// with the share that is done.
 void measure_all(std::vector<Run>& runs,
                  unsigned rounds,
                  double full_pace,
                  double slowness,
+                 const std::function<void(double)>& between,
                  const std::atomic<bool>& stop_asked) {
     constexpr unsigned patience = 3;
     Progress progress("measuring");
@@ -220,7 +262,9 @@ void measure_all(std::vector<Run>& runs,
                 fmt::print(stderr, "warning: interrupted; judged is what was measured so far\n");
                 return;
             }
-            progress.show(rounds_done(runs, rounds) / wanted);
+            const double share = rounds_done(runs, rounds) / wanted;
+            between(share);
+            progress.show(share);
         }
     }
 }
@@ -356,11 +400,14 @@ void measure_in_guest(const std::filesystem::path& suite,
         stop_asked);
 }
 
-void take_measured(std::vector<Run>& runs, const std::filesystem::path& file) {
-    const config::Json stored = config::Json::parse(read_file(file));
-    for (Run& run : runs) {
-        validate::take_measured(stored, run.result);
+/// What --measure-only has written, here or in a guest.
+config::Json read_measured(const std::filesystem::path& file) {
+    config::Json stored = config::Json::parse(read_file(file), nullptr, false);
+    if (!stored.is_object() || !stored.contains("kernel") || !stored.contains("cells")) {
+        throw config::Error(
+            {file.string()}, "holds no measured cells", "fusesim validate --measure-only FILE");
     }
+    return stored;
 }
 
 int validate_suites(const ValidateOptions& options) {
@@ -373,32 +420,67 @@ int validate_suites(const ValidateOptions& options) {
         const std::filesystem::path file = suite_file(options, name);
         const auto document = config::Document::load(file.string());
         const auto suite = config::read<validate::Suite>(document);
-        const bool measures = suite.machine == Machine::here || !options.measure_only.empty();
         std::optional<GuestFolder> guest;
         std::string host_file = options.host;
-        if (!measures) {
+        config::Json stored;
+        if (!options.measured.empty()) {
+            stored = read_measured(options.measured);
+        } else if (suite.machine == Machine::guest && options.measure_only.empty()) {
             guest.emplace(options.guest);
             measure_in_guest(file, *guest, options.only, stop_asked);
             host_file = host_file.empty() ? guest->host().string() : host_file;
+            stored = read_measured(guest->measured());
         }
-        const host::HostProfile host =
-            host_file.empty() ? system::built_in_host() : read_host(host_file);
-        std::vector<Run> runs = prepare(suite, document, host, options.only, measures);
+        const bool measures = stored.is_null();
+        const std::string kernel =
+            measures ? running_kernel() : stored.at("kernel").get<std::string>();
+        std::optional<CalibrationBetween> calibration;
+        if (!options.calibrate.empty() && suite.machine == Machine::here) {
+            calibration.emplace(plan_of_calibration());
+            host_file = options.calibrate;
+        }
+        host::HostProfile host = calibration         ? calibration->host()
+                                 : host_file.empty() ? system::built_in_host()
+                                                     : read_host(host_file);
+        std::vector<Run> runs = prepare(suite, document, host, options.only, kernel, measures);
         if (runs.empty()) {
             throw config::Error({"command line"}, "--only leaves no cell");
         }
-        const unsigned rounds = options.rounds > 0 ? options.rounds : suite.rounds;
-        if (guest) {
-            take_measured(runs, guest->measured());
+        unsigned rounds = options.rounds > 0 ? options.rounds : suite.rounds;
+        if (!measures) {
+            rounds = 0;
+            for (Run& run : runs) {
+                validate::take_measured(stored, run.result);
+                rounds = std::max(rounds, run.result.reference.good_rounds());
+            }
         } else if (suite.machine == Machine::guest) {
             measure_exactly(runs, rounds, stop_asked);
         } else {
             const double profile_ns = host.costs.syscall.seconds() * 1e9;
-            const double full_pace = full_pace_ns(profile_ns, stop_asked);
-            measure_all(runs, rounds, full_pace, full_pace / profile_ns, stop_asked);
+            const double full_pace =
+                calibration ? calibration->pace_ns() : full_pace_ns(profile_ns, stop_asked);
+            measure_all(
+                runs,
+                rounds,
+                full_pace,
+                calibration ? 1 : full_pace / profile_ns,
+                [&](double share) {
+                    if (calibration) {
+                        calibration->go_on(share);
+                    }
+                },
+                stop_asked);
+        }
+        if (calibration) {
+            write_file(options.calibrate, calibration->profile_text());
+            host = calibration->host();
+            for (Run& run : runs) {
+                run.scenario.host = host;
+            }
         }
         if (!options.measure_only.empty()) {
-            write_file(options.measure_only, validate::to_json(results_of(runs)).dump(1) + "\n");
+            write_file(options.measure_only,
+                       validate::to_json(results_of(runs), kernel).dump(1) + "\n");
             continue;
         }
         simulate_all(runs);
@@ -417,8 +499,8 @@ int validate_suites(const ValidateOptions& options) {
                                suite,
                                accuracy,
                                about(host,
-                                     guest && options.host.empty() ? "of this run" : options.host,
-                                     measured_kernel(suite, host),
+                                     guest && options.host.empty() ? "of this run" : host_file,
+                                     kernel,
                                      results.size(),
                                      runs.size(),
                                      rounds))));
@@ -465,6 +547,20 @@ void add_validate(CLI::App& program, int& status) {
                     options->measure_only,
                     "measure on this machine, write that to a file and simulate nothing")
         ->type_name("FILE");
+    command
+        .add_option("--measured",
+                    options->measured,
+                    "judge by what --measure-only has written, and measure nothing")
+        ->type_name("FILE")
+        ->excludes("--measure-only");
+    command
+        .add_option("--calibrate",
+                    options->calibrate,
+                    "calibrate this machine between the cells, write that host profile and "
+                    "simulate with it")
+        ->type_name("FILE")
+        ->excludes("--host")
+        ->excludes("--measured");
     command.callback([options, &status] {
         try {
             status = validate_suites(*options);

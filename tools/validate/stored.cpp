@@ -6,8 +6,8 @@ namespace fusesim::validate {
 
 using config::Json;
 
-Json to_json(const std::vector<CellResult>& results) {
-    Json out = {{"schema_version", 1}, {"cells", Json::object()}};
+Json to_json(const std::vector<CellResult>& results, const std::string& kernel) {
+    Json out = {{"schema_version", 1}, {"kernel", kernel}, {"cells", Json::object()}};
     for (const CellResult& result : results) {
         const Reference& reference = result.reference;
         Json& cell = out["cells"][result.cell.name];
