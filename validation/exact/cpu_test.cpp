@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 using namespace fusesim;
 using namespace fusesim::sim::literals;
@@ -228,6 +229,41 @@ TEST_CASE("a pinned thread is never placed elsewhere; a free one goes to an idle
         CHECK(bell.sleeper.core()->id() == (pinned ? 0u : 1u));
         CHECK(bell.sleeper_ended == (pinned ? 53_us + 2_us + 10_us : 23_us + 3_us + 10_us));
         CHECK(bell.waker_ended == 53_us);
+    }
+}
+
+TEST_CASE("a wake-up takes its caller's time", "[exact]") {
+    host::HostProfile profile = validation::paper_host(2);
+    profile.scheduler.wakeup_preemption = false;
+    profile.costs.wake_same_core = 4_us;
+    profile.costs.wake_cross_core = 7_us;
+    Bell same(profile, {0}, {0});
+    same.run();
+    CHECK(same.waker_ended == 57_us);  // 3 idle exit, 20, 4, 30
+    Bell across(profile, {0}, {1});
+    across.run();
+    CHECK(across.waker_ended == 60_us);  // 3 idle exit, 20, 7, 30
+}
+
+TEST_CASE("where no core is idle, a woken thread goes to its waker's if that has less to do",
+          "[exact]") {
+    for (const bool here_has_less : {true, false}) {
+        Bell bell(validation::paper_host(2), {0});
+        bell.sleeper_first = 1_us;
+        std::vector<std::unique_ptr<Thread>> hogs;
+        bell.sim.engine.spawn("waker", bell.wake());
+        bell.sim.engine.spawn("sleeper", bell.sleep());  // on the other core
+        for (const unsigned core : {1U, here_has_less ? 1U : 0U}) {
+            hogs.push_back(
+                std::make_unique<Thread>(bell.cpu, "hog", Group::application, Affinity{core}));
+            bell.sim.engine.spawn("hog", [](Thread& hog) -> Task<> {
+                co_await hog.sleep_for(10_us);  // the sleeper has gone to sleep
+                co_await hog.run(1_ms);
+                hog.exit();
+            }(*hogs.back()));
+        }
+        bell.sim.engine.run();
+        CHECK(bell.sleeper.core()->id() == (here_has_less ? 0 : 1));
     }
 }
 

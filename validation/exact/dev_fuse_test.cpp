@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>
@@ -290,6 +291,45 @@ TEST_CASE("the loop keeps one idle worker until its limit", "[exact]") {
         mount.run();
         CHECK(session.most_workers() == static_cast<std::size_t>(std::min(most, 5)));
     }
+}
+
+TEST_CASE("idle threads beyond max_idle_threads end", "[exact]") {
+    for (const int idle : {-1, 2}) {
+        DevFuseMount mount(16);
+        HundredMicroseconds file_system;
+        SessionConfig config;
+        config.max_idle_threads = idle;
+        Session session(mount.dev, file_system, config);
+        for (unsigned i = 0; i < 4; ++i) {
+            mount.sim.engine.spawn(
+                "app", send(mount.dev, mount.thread("app", i), mount.call(Opcode::getattr), 20_us));
+        }
+        // A second burst finds those that are left, and makes the others anew.
+        for (unsigned i = 0; i < 4; ++i) {
+            mount.sim.engine.spawn(
+                "app", send(mount.dev, mount.thread("app", i), mount.call(Opcode::getattr), 5_ms));
+        }
+        mount.run();
+        CHECK(session.most_workers() == 5);
+        const auto& by = file_system.served_by;
+        CHECK((std::find(by.begin(), by.end(), "worker[5]") != by.end()) == (idle >= 0));
+    }
+}
+
+TEST_CASE("both ways are copied, by their bytes", "[exact]") {
+    host::HostProfile host = validation::paper_host(2);
+    host.costs.copy = {{{0}, Time()}, {{1'000'000}, 1000_us}};  // a nanosecond a byte
+    validation::PaperMount<DevFuse> mount(
+        host, fuse::kernel_behaviour("6.1"), fuse::ConnectionConfig{}, transport::DevFuseConfig{});
+    HundredMicroseconds file_system;
+    Session session(mount.dev, file_system, single(1));
+    Call& call = mount.call(Opcode::getattr);
+    call.bytes_in = 2000;
+    call.reply_bytes = 5000;
+    mount.sim.engine.spawn("app", send(mount.dev, mount.thread("app", 0), call));
+    mount.run();
+    CHECK(at(call.sent) == 16_us);    // 14 without the copy
+    CHECK(at(call.ended) == 142_us);  // 100 service, 21 writev(2), 5 copy
 }
 
 TEST_CASE("abort ends what is queued and what the daemon has", "[exact]") {

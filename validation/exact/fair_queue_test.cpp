@@ -94,6 +94,20 @@ TEST_CASE("a debt is forgiven once it is paid, but makes no claim", "[exact]") {
     }
 }
 
+TEST_CASE("who is taken away while it sleeps in debt comes back with it", "[exact]") {
+    FairEntity a;
+    FairEntity b;
+    EevdfQueue queue(100_us);
+    queue.enqueue(a, Time());
+    queue.enqueue(b, Time());
+    queue.run(a, Time());
+    CHECK_FALSE(queue.dequeue(a, 10_us, true));
+    queue.stop(10_us);
+    queue.run(b, 10_us);
+    queue.dequeue_delayed(a, 12_us);  // a has run 10, b 2
+    CHECK(a.lag() == Time() - 4_us);
+}
+
 TEST_CASE("the eligible one with the earliest deadline is picked", "[exact]") {
     FairEntity a;
     FairEntity b;

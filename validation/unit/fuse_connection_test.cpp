@@ -118,6 +118,11 @@ TEST_CASE("replies that are none are refused", "[unit]") {
     CHECK(connection.reply(0, request.unique, -511, 16) == 0);
     CHECK(connection.reply(0, request.unique, 0, 120) == -ENOENT);  // answered already
 
+    Request& confused = bench.queue();
+    bench.read();
+    CHECK(connection.reply(0, confused.unique, -ENOENT, 120) == -EINVAL);  // an error with data
+    CHECK(confused.error == -EIO);
+
     Bench old("4.18");
     Request& other = old.queue();
     old.read();
