@@ -12,6 +12,7 @@
 // libfuse's low-level API with one thread, 8 files of 1 MiB, messages counted by the recorder.
 
 using namespace fusesim;
+using namespace fusesim::sim::literals;
 
 namespace {
 
