@@ -1,7 +1,7 @@
 # What find_package(fusesim) reads.
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/fusesim-config-version.cmake COMPATIBILITY SameMinorVersion)
-install(FILES tools/cmake/fusesim-config.cmake ${CMAKE_BINARY_DIR}/fusesim-config-version.cmake
+install(FILES tools/cmake/fusesim-config.cmake tools/cmake/dependencies.cmake ${CMAKE_BINARY_DIR}/fusesim-config-version.cmake
         DESTINATION lib/cmake/fusesim)
 
 # cpack makes a Debian package of what is installed.
