@@ -37,17 +37,15 @@ bool takes_name(Opcode opcode) {
 
 /// The file whose attributes a request makes stale; 0: none.
 std::uint64_t changed_by(const Call& call) {
+    if (takes_name(call.opcode)) {
+        return call.subject;
+    }
     switch (call.opcode) {
         case Opcode::write:
         case Opcode::setattr:
         case Opcode::fallocate:
         case Opcode::link:
             return call.nodeid;
-        case Opcode::unlink:
-        case Opcode::rmdir:
-        case Opcode::rename:
-        case Opcode::rename2:
-            return call.subject;
         default:
             return 0;
     }

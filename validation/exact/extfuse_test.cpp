@@ -1,5 +1,8 @@
+#include "vfs/extfuse.h"
+
 #include "support/paper_host.h"
 #include "support/scenario_run.h"
+#include "support/simulation.h"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -74,6 +77,27 @@ TEST_CASE("what is removed, and then forgotten, leaves its room to others") {
         extended("extfuse: {entries: 9}", "{op: create}, {op: unlink}, {op: stat}", 240);
     check_answers(result, "GETATTR", 80, 0);
     check_answers(result, "UNLINK", 0, 80);
+}
+
+TEST_CASE("a name leaves the map when it is removed, and when its file is forgotten") {
+    validation::Simulation sim;
+    vfs::Extfuse extfuse(vfs::ExtfuseSettings{});
+    transport::Call call(sim.engine);
+    const auto learn = [&](fuse::Opcode opcode) {
+        call.prepare(opcode);
+        call.nodeid = 1;
+        call.name = 7;
+        call.subject = 2;
+        extfuse.learn(call);
+    };
+    learn(fuse::Opcode::lookup);
+    CHECK(extfuse.entries() == 2);  // its name and its attributes
+    learn(fuse::Opcode::unlink);    // the file has other names
+    CHECK(extfuse.entries() == 1);
+    learn(fuse::Opcode::lookup);
+    CHECK(extfuse.entries() == 2);
+    extfuse.forget(2);
+    CHECK(extfuse.entries() == 0);
 }
 
 TEST_CASE("what is missing is asked for each time") {
