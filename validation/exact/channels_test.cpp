@@ -19,6 +19,7 @@ using sim::Time;
 using transport::Call;
 using transport::Channels;
 using transport::ChannelsConfig;
+using validation::Asleep;
 using validation::at;
 using validation::HundredMicroseconds;
 using validation::single;
@@ -56,22 +57,6 @@ struct ChannelsMount : validation::PaperMount<Channels> {
                              app.exit();
                          }(*this, thread("app", core), std::vector<Call*>(sent)));
     }
-};
-
-/// Sleeps as long as a test says; nothing else takes time.
-class Backend : public daemon::FileSystem {
-  public:
-    explicit Backend(Time time) : service(time) {}
-
-    Task<> handle(Thread& worker, Call&) override {
-        if (service > Time()) {
-            co_await worker.sleep_for(service);
-        }
-    }
-
-    bool includes_library() const override { return true; }
-
-    Time service;
 };
 
 }  // namespace
@@ -139,7 +124,7 @@ TEST_CASE("below the limit callers wait busily, above they sleep at once", "[exa
     config.latency_weight = 1;
     for (const auto& [service, busy] : {std::pair(100_us, 3U), std::pair(200_us, 1U)}) {
         ChannelsMount mount(2, config);
-        Backend file_system(service);
+        Asleep file_system(service);
         daemon::Session session(mount.dev, file_system, single(1));
         Call& a = mount.call(Opcode::getattr);
         Call& b = mount.call(Opcode::getattr);
@@ -155,9 +140,9 @@ TEST_CASE("one slow answer does not end busy waits, several do", "[exact]") {
     ChannelsConfig config = waiting(Wait::adaptive, 100_us);
     config.latency_weight = 0.125;
     ChannelsMount mount(2, config);
-    Backend file_system(20_us);
+    Asleep file_system(20_us);
     daemon::Session session(mount.dev, file_system, single(1));
-    mount.sim.engine.spawn("app", [](ChannelsMount& m, Backend& backend) -> Task<> {
+    mount.sim.engine.spawn("app", [](ChannelsMount& m, Asleep& backend) -> Task<> {
         Thread& app = m.thread("app", 0);
         co_await app.sleep_for(50_us);
         co_await app.run();
@@ -211,7 +196,7 @@ TEST_CASE("a FORGET of a mount with channels goes through /dev/fuse", "[exact]")
 
 TEST_CASE("abort: callers and workers that wait busily end", "[exact]") {
     ChannelsMount mount(2, waiting(Wait::busy));
-    Backend file_system(10_ms);
+    Asleep file_system(10_ms);
     daemon::Session session(mount.dev, file_system, single(1));
     Call& call = mount.call(Opcode::getattr);
     mount.send_in_turn(0, {&call});

@@ -277,6 +277,18 @@ TEST_CASE("of two sleeping workers the one idle longest gets the request", "[exa
         std::vector<std::string>{"worker[0]", "worker[1]", "worker[0]", "worker[1]", "worker[0]"});
 }
 
+namespace {
+
+/// Four requests at once, from as many cores.
+void send_burst(DevFuseMount& mount, Time start) {
+    for (unsigned i = 0; i < 4; ++i) {
+        mount.sim.engine.spawn(
+            "app", send(mount.dev, mount.thread("app", i), mount.call(Opcode::getattr), start));
+    }
+}
+
+}  // namespace
+
 TEST_CASE("the loop keeps one idle worker until its limit", "[exact]") {
     for (const int most : {1, 3, 10}) {
         DevFuseMount mount(16);
@@ -284,10 +296,7 @@ TEST_CASE("the loop keeps one idle worker until its limit", "[exact]") {
         SessionConfig config;
         config.max_threads = most;
         Session session(mount.dev, file_system, config);
-        for (unsigned i = 0; i < 4; ++i) {
-            mount.sim.engine.spawn(
-                "app", send(mount.dev, mount.thread("app", i), mount.call(Opcode::getattr), 20_us));
-        }
+        send_burst(mount, 20_us);
         mount.run();
         CHECK(session.most_workers() == static_cast<std::size_t>(std::min(most, 5)));
     }
@@ -300,14 +309,9 @@ TEST_CASE("idle threads beyond max_idle_threads end", "[exact]") {
         SessionConfig config;
         config.max_idle_threads = idle;
         Session session(mount.dev, file_system, config);
-        for (unsigned i = 0; i < 4; ++i) {
-            mount.sim.engine.spawn(
-                "app", send(mount.dev, mount.thread("app", i), mount.call(Opcode::getattr), 20_us));
-        }
         // A second burst finds those that are left, and makes the others anew.
-        for (unsigned i = 0; i < 4; ++i) {
-            mount.sim.engine.spawn(
-                "app", send(mount.dev, mount.thread("app", i), mount.call(Opcode::getattr), 5_ms));
+        for (const Time burst : {20_us, 5_ms}) {
+            send_burst(mount, burst);
         }
         mount.run();
         CHECK(session.most_workers() == 5);

@@ -66,16 +66,27 @@ TEST_CASE("sleep, debt, lag and preemption go as recorded in a kernel", "[exact]
     CHECK(daemon.vruntime() - cat.vruntime() == 3'388_ns);
 }
 
-TEST_CASE("a debt is forgiven once it is paid, but makes no claim", "[exact]") {
+namespace {
+
+/// a has run 10 us and sleeps in debt; b runs.
+struct SleepInDebt {
     FairEntity a;
     FairEntity b;
-    EevdfQueue queue(100_us);
-    queue.enqueue(a, Time());
-    queue.enqueue(b, Time());
-    queue.run(a, Time());
-    CHECK_FALSE(queue.dequeue(a, 10_us, true));
-    queue.stop(10_us);
-    queue.run(b, 10_us);
+    EevdfQueue queue{100_us};
+
+    SleepInDebt() {
+        queue.enqueue(a, Time());
+        queue.enqueue(b, Time());
+        queue.run(a, Time());
+        CHECK_FALSE(queue.dequeue(a, 10_us, true));
+        queue.stop(10_us);
+        queue.run(b, 10_us);
+    }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(SleepInDebt, "a debt is forgiven once it is paid, but makes no claim", "[exact]") {
     queue.update(30_us);  // b has run 20, a 10
 
     SECTION("found paid when it wakes: it starts where b was") {
@@ -94,16 +105,9 @@ TEST_CASE("a debt is forgiven once it is paid, but makes no claim", "[exact]") {
     }
 }
 
-TEST_CASE("who is taken away while it sleeps in debt comes back with it", "[exact]") {
-    FairEntity a;
-    FairEntity b;
-    EevdfQueue queue(100_us);
-    queue.enqueue(a, Time());
-    queue.enqueue(b, Time());
-    queue.run(a, Time());
-    CHECK_FALSE(queue.dequeue(a, 10_us, true));
-    queue.stop(10_us);
-    queue.run(b, 10_us);
+TEST_CASE_METHOD(SleepInDebt,
+                 "who is taken away while it sleeps in debt comes back with it",
+                 "[exact]") {
     queue.dequeue_delayed(a, 12_us);  // a has run 10, b 2
     CHECK(a.lag() == Time() - 4_us);
 }

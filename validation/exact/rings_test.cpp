@@ -19,6 +19,7 @@ using sim::Time;
 using transport::Call;
 using transport::Rings;
 using transport::RingsConfig;
+using validation::Asleep;
 using validation::at;
 using validation::HundredMicroseconds;
 
@@ -74,18 +75,11 @@ TEST_CASE("a request on a ring of the caller's core: no system call either way",
 }
 
 TEST_CASE("jiffies: callers poll until more ticks have passed than the period has", "[exact]") {
-    class Asleep : public daemon::FileSystem {
-      public:
-        Task<> handle(Thread& worker, Call&) override { co_await worker.sleep_for(20_ms); }
-
-        bool includes_library() const override { return true; }
-    };
-
     const auto busy_until = [](RingsConfig::PollClock clock) {
         RingsConfig config = polling(50_us);
         config.poll_clock = clock;
         RingsMount mount(1, config);
-        Asleep file_system;
+        Asleep file_system(20_ms);
         daemon::Session session(mount.dev, file_system, {});
         const Call& call = mount.send_late(0);
         mount.run();
@@ -101,15 +95,8 @@ TEST_CASE("jiffies: callers poll until more ticks have passed than the period ha
 }
 
 TEST_CASE("requests avoid rings on which a caller sleeps", "[exact]") {
-    class Asleep : public daemon::FileSystem {
-      public:
-        Task<> handle(Thread& worker, Call&) override { co_await worker.sleep_for(10_ms); }
-
-        bool includes_library() const override { return true; }
-    };
-
     RingsMount mount(2, polling(10_us));
-    Asleep file_system;
+    Asleep file_system(10_ms);
     daemon::Session session(mount.dev, file_system, {});
     const Call& first = mount.send_late(0);
     Call& second = mount.call(Opcode::getattr);
@@ -122,15 +109,8 @@ TEST_CASE("requests avoid rings on which a caller sleeps", "[exact]") {
 }
 
 TEST_CASE("a ring is avoided no longer once its caller has the answer", "[exact]") {
-    class Asleep : public daemon::FileSystem {
-      public:
-        Task<> handle(Thread& worker, Call&) override { co_await worker.sleep_for(1_ms); }
-
-        bool includes_library() const override { return true; }
-    };
-
     RingsMount mount(2, polling(10_us));
-    Asleep file_system;
+    Asleep file_system(1_ms);
     daemon::Session session(mount.dev, file_system, {});
     mount.send_late(0);
     Call& second = mount.call(Opcode::getattr);
@@ -202,22 +182,10 @@ TEST_CASE("data of ring channels takes a system call and a copy", "[exact]") {
 }
 
 TEST_CASE("a ring gets a second worker while its first is asleep with a request", "[exact]") {
-    class Asleep : public daemon::FileSystem {
-      public:
-        Task<> handle(Thread& worker, Call&) override {
-            served_by.push_back(worker.name());
-            co_await worker.sleep_for(10_ms);
-        }
-
-        bool includes_library() const override { return true; }
-
-        std::vector<std::string> served_by;
-    };
-
     RingsConfig config = polling(1_ms);
     config.most_workers = 2;
     RingsMount mount(1, config);
-    Asleep file_system;
+    Asleep file_system(10_ms);
     daemon::Session session(mount.dev, file_system, {});
     for (int i = 0; i < 3; ++i) {
         mount.send_late(0);

@@ -27,6 +27,24 @@ class HundredMicroseconds : public daemon::FileSystem {
     std::vector<std::string> served_by;
 };
 
+/// Sleeps as long as a test says, for every request, and notes who served it.
+class Asleep : public daemon::FileSystem {
+  public:
+    explicit Asleep(sim::Time time) : service(time) {}
+
+    sim::Task<> handle(host::Thread& worker, transport::Call&) override {
+        served_by.push_back(worker.name());
+        if (service > sim::Time()) {
+            co_await worker.sleep_for(service);
+        }
+    }
+
+    bool includes_library() const override { return true; }
+
+    sim::Time service;
+    std::vector<std::string> served_by;
+};
+
 /// A transport of its own with as many threads and calls as a test likes.
 template <class Transport>
 struct PaperMount {
