@@ -400,6 +400,24 @@ void measure_in_guest(const std::filesystem::path& suite,
         stop_asked);
 }
 
+/// With the host profile's pace as the machine's, or with that of the calibration between the cells
+/// if there is one.
+void measure_here(std::vector<Run>& runs,
+                  unsigned rounds,
+                  const host::HostProfile& host,
+                  CalibrationBetween* calibration,
+                  const std::atomic<bool>& stop_asked) {
+    if (calibration != nullptr) {
+        const auto calibrate = [calibration](double share) { calibration->go_on(share); };
+        measure_all(runs, rounds, calibration->pace_ns(), 1, calibrate, stop_asked);
+        return;
+    }
+    const double profile_ns = host.costs.syscall.seconds() * 1e9;
+    const double full_pace = full_pace_ns(profile_ns, stop_asked);
+    measure_all(
+        runs, rounds, full_pace, full_pace / profile_ns, [](double) {}, stop_asked);
+}
+
 /// What --measure-only has written, here or in a guest.
 config::Json read_measured(const std::filesystem::path& file) {
     config::Json stored = config::Json::parse(read_file(file), nullptr, false);
@@ -456,20 +474,7 @@ int validate_suites(const ValidateOptions& options) {
         } else if (suite.machine == Machine::guest) {
             measure_exactly(runs, rounds, stop_asked);
         } else {
-            const double profile_ns = host.costs.syscall.seconds() * 1e9;
-            const double full_pace =
-                calibration ? calibration->pace_ns() : full_pace_ns(profile_ns, stop_asked);
-            measure_all(
-                runs,
-                rounds,
-                full_pace,
-                calibration ? 1 : full_pace / profile_ns,
-                [&](double share) {
-                    if (calibration) {
-                        calibration->go_on(share);
-                    }
-                },
-                stop_asked);
+            measure_here(runs, rounds, host, calibration ? &*calibration : nullptr, stop_asked);
         }
         if (calibration) {
             write_file(options.calibrate, calibration->profile_text());
